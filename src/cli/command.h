@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line: one row for each command. Names, arguments and help are here once; usage,
+ * --help, shell completion and the manual page holdfast(1) are made from the rows.
+ */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include <stdbool.h>
+
+/* Exit statuses, a contract. */
+enum cli_exit { CLI_WELL = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_UNREACHABLE = 3 };
+
+struct cli_args;
+
+struct cli_option {
+	const char *name;   /* "--state" */
+	char letter;        /* 'c' for -c; 0: none */
+	const char *value;  /* "DIR"; NULL: a flag */
+	const char *help;
+};
+
+struct cli_command {
+	const char *name;
+	const char *arguments;            /* "[POOL/SERVER]"; "" for none */
+	const char *help;                 /* one line */
+	const char *more;                 /* paragraphs for --help and the manual; may be NULL */
+	const struct cli_option *options; /* ends with name NULL; may be NULL */
+	unsigned min_args, max_args;
+	int (*run)(const struct cli_command *c, struct cli_args *args);
+};
+
+#define CLI_MAX_ARGS 16
+
+struct cli_args {
+	const char *argv[CLI_MAX_ARGS]; /* positional */
+	unsigned argc;
+	const char *values[16];         /* by the option's place in its command's table; flags: "" */
+	bool json;                      /* --json, for every command */
+	const char *state_dir;          /* --state */
+	const char *socket;             /* --socket */
+};
+
+extern const struct cli_command *const cli_commands[]; /* ends with NULL; in src/main.c */
+
+/* Parses, runs, returns the exit status. */
+int cli_main(int argc, char **argv);
+/* Value of an option, NULL when not given. */
+const char *cli_option(const struct cli_command *c, const struct cli_args *a, const char *name);
+bool cli_colour(int fd); /* a terminal and no NO_COLOR */
+
+#endif

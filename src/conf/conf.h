@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A loaded configuration: immutable plain data, made by the loader from the schema rows, written to
+ * a sealed memory file (conf_image_*) that every role maps. All arrays are sorted by name; all
+ * strings are NUL-terminated as well; durations are nanoseconds, sizes bytes; a duration of 0 in
+ * conf_timeouts means "not set here".
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include "base/buf.h"
+#include "http/http.h"
+#include "net/addr.h"
+
+struct conf_list { /* of strings */
+	const struct str *v;
+	uint32_t n;
+};
+
+struct conf_timeouts {
+	uint64_t connect;
+	uint64_t request_header;
+	uint64_t request_body;
+	uint64_t response;
+	uint64_t tunnel;
+	uint64_t keep_alive;
+};
+
+struct conf_error_page { /* the user's own page for a status */
+	uint32_t status;
+	struct str path; /* as configured */
+	struct str body; /* read by the loader, at most 64 KiB */
+	struct str type; /* Content-Type by the file's extension */
+};
+
+enum conf_log_format { LOG_FORMAT_JSON, LOG_FORMAT_COMBINED };
+
+struct conf_access_log {
+	bool on;
+	struct str path; /* "stderr" or a file */
+	uint32_t format; /* enum conf_log_format */
+	double sample;   /* share of the requests written, 0 … 1; errors (5xx) always */
+};
+
+struct conf_listener {
+	struct str name;
+	uint32_t slot; /* on the board; set by the parent */
+	const struct net_addr *bind;
+	const struct str *bind_text;
+	uint32_t nbind;
+	uint32_t protocol; /* 0: http (tcp is refused by this version) */
+	uint32_t mode;     /* of unix sockets */
+	uint32_t max_connections;
+	uint32_t max_line;
+	uint32_t max_header_size;
+	uint32_t max_headers;
+	uint64_t max_body; /* 0: unlimited */
+	struct conf_timeouts timeouts; /* all set: the defaults fill them */
+	struct conf_access_log access_log;
+	const struct conf_error_page *pages;
+	uint32_t npages;
+};
+
+struct conf_match_header {
+	struct str name;
+	struct str value; /* empty: the header must be there */
+};
+
+struct conf_route {
+	struct str name;
+	uint32_t slot;
+	struct conf_list hosts;     /* lower case; "*.shop.test"; none: any */
+	struct str path;            /* prefix on segment borders; "/" by default */
+	struct conf_list methods;   /* none: any */
+	const struct conf_match_header *headers;
+	uint32_t nheaders;
+	const struct net_cidr *clients;
+	uint32_t nclients;
+	struct conf_list listeners; /* names; none: all */
+	struct str to;
+	uint32_t pool;              /* index in conf->pools */
+	int32_t retries;            /* -1: the pool's */
+	uint64_t max_body;          /* 0: the listener's */
+	struct conf_timeouts timeouts;
+	const struct conf_error_page *pages;
+	uint32_t npages;
+	struct str file;            /* where it is defined, for explain */
+	uint32_t line;
+};
+
+enum conf_balance {
+	BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONN, BALANCE_RANDOM_TWO, BALANCE_SOURCE_HASH,
+	BALANCE_HEADER_HASH
+};
+
+enum conf_probe { PROBE_NONE, PROBE_TCP, PROBE_HTTP, PROBE_EXEC };
+
+struct conf_check {
+	uint32_t probe;           /* enum conf_probe */
+	struct str http;          /* path */
+	struct str method;        /* GET */
+	struct str host;          /* "": the server's address */
+	const struct conf_match_header *headers;
+	uint32_t nheaders;
+	uint64_t expect[10];      /* bit s-100 … : expected statuses 100 … 739, default 200–399 */
+	struct str expect_text;   /* as configured */
+	struct str match;         /* the body must contain it; "": any */
+	struct conf_list exec;
+	struct str user;          /* of exec; "": the roles' user */
+	uint32_t port;            /* 0: the server's own */
+	uint64_t interval;        /* 2s */
+	uint64_t fast_interval;   /* while a change is in the making; 0: interval */
+	uint64_t down_interval;   /* while down; 0: interval */
+	uint64_t timeout;         /* 1s */
+	uint32_t rise;            /* 2 */
+	uint32_t fall;            /* 3 */
+	uint32_t jitter;          /* percent of the interval, 10 */
+};
+
+static inline bool conf_expects(const struct conf_check *c, unsigned status)
+{
+	return status >= 100 && status < 740 &&
+	       (c->expect[(status - 100) / 64] >> ((status - 100) % 64) & 1) != 0;
+}
+
+struct conf_passive {
+	bool on;               /* default: on */
+	uint32_t failures;     /* consecutive, 5 */
+	uint64_t eject;        /* time out of service at least, 10s; grows with repeats */
+	uint32_t max_ejected;  /* percent of the pool, 50 */
+};
+
+struct conf_server {
+	struct str name;
+	struct str id;            /* "pool/server" */
+	uint32_t slot;
+	struct net_addr address;
+	struct str address_text;  /* as configured */
+	uint32_t weight;          /* 1 … 256; 0: only by order of a hash: not used */
+	bool backup;
+	uint32_t max_connections; /* 0: the pool's */
+};
+
+struct conf_pool {
+	struct str name;
+	uint32_t slot;
+	uint32_t balance;          /* enum conf_balance */
+	struct str hash_header;
+	struct conf_check check;
+	struct conf_passive passive;
+	uint32_t panic_threshold;  /* percent of healthy servers below which all are used; 0: never */
+	uint64_t slow_start;       /* 0: none */
+	uint32_t retries;          /* 2 */
+	uint32_t retry_budget;     /* percent of requests, 20 */
+	uint32_t max_connections;  /* per server, 0: unlimited */
+	uint64_t queue_timeout;    /* 5s */
+	uint32_t queue_length;     /* per server, 1024 */
+	uint32_t idle_connections; /* per server and thread kept open, 1024 */
+	struct conf_timeouts timeouts;
+	const struct conf_server *servers;
+	uint32_t nservers;
+	const struct conf_error_page *pages;
+	uint32_t npages;
+};
+
+struct conf {
+	uint64_t generation; /* set by the parent */
+	uint64_t hash;       /* of everything: equal files are equal */
+	struct str path;     /* of the main file */
+	struct str cluster;
+	struct str user;     /* that roles drop to, "holdfast" */
+	uint32_t threads;    /* 0: auto, one for each core */
+	uint64_t shutdown_timeout;
+	uint32_t max_connections; /* of the process; 0: auto from RLIMIT_NOFILE */
+	struct conf_list trust_text;
+	const struct net_cidr *trust; /* proxies whose forwarded headers count, networks that see
+					 full reasons */
+	uint32_t ntrust;
+	const struct conf_error_page *pages;
+	uint32_t npages;
+	struct {
+		bool on;
+		struct str bind_text;
+		struct net_addr bind;
+		struct str token; /* changes need it; "": only the control socket may change */
+	} control;
+	struct {
+		uint32_t level;  /* enum log_level */
+		struct str to;   /* "stderr", "journald", "syslog" */
+		struct str format; /* "auto", "text", "json" */
+	} log;
+	const struct conf_listener *listeners;
+	uint32_t nlisteners;
+	const struct conf_route *routes;
+	uint32_t nroutes;
+	const struct conf_pool *pools;
+	uint32_t npools;
+};
+
+/* --- loading -------------------------------------------------------------------------------- */
+
+struct conf_loaded; /* a configuration with its memory and where each thing stands in its file */
+
+struct conf_problems {
+	struct buf text;   /* all of them, as a compiler prints them, ready for a terminal */
+	uint32_t errors;
+	uint32_t warnings;
+};
+
+/*
+ * Reads and checks a file and what it includes. Never NULL on OK; on ERR_INVALID problems tells
+ * everything, located. Blocks on name resolution. The caller frees with conf_free. Colour in the
+ * text only when `colour`.
+ */
+int conf_load(const char *path, bool colour, struct conf_problems *problems,
+	      struct conf_loaded **ret);
+void conf_free(struct conf_loaded *l);
+const struct conf *conf_of(const struct conf_loaded *l);
+
+/* --- the image ------------------------------------------------------------------------------ */
+
+/* Writes a memory file that any process can map at any address. *ret_fd is the caller's. */
+int conf_image_write(const struct conf_loaded *l, int *ret_fd);
+/*
+ * Maps an image privately (the file stays untouched) and relocates it; writable so that the parent
+ * may set slots and generation before conf_image_seal. Validates that it is one of ours.
+ */
+int conf_image_map(int fd, struct conf **ret);
+void conf_image_unmap(struct conf *c);
+/* Writes the slots and the generation of a mapped image back into its file and seals it. */
+int conf_image_seal(int fd, const struct conf *c);
+
+/* --- looking at it -------------------------------------------------------------------------- */
+
+const struct conf_pool *conf_pool_find(const struct conf *c, struct str name);
+const struct conf_server *conf_server_find(const struct conf *c, struct str id,
+					   const struct conf_pool **ret_pool);
+
+/* The effective configuration as YAML or JSON, defaults included, secrets as ***. */
+void conf_show(const struct conf *c, bool json, struct buf *out);
+/* What going from a to b changes: one line each ("pools.web.servers.b: added; …") or JSON array.
+ * Returns the number of changes. */
+unsigned conf_diff(const struct conf *a, const struct conf *b, bool json, struct buf *out);
+/* The JSON Schema (draft-07) and the manual page holdfast.yaml(5), from the rows. */
+void conf_schema(struct buf *out);
+void conf_manual(struct buf *out);
+
+#endif

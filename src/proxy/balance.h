@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Balancing algorithms: one const struct each (balance_*.c) in one array. State belongs to one pool
+ * on one thread; no clock, no I/O, no allocation in pick.
+ */
+#ifndef PROXY_BALANCE_H
+#define PROXY_BALANCE_H
+
+#include "conf/conf.h"
+
+struct balance; /* of one pool on one thread */
+
+struct balance_pick {
+	uint64_t hash; /* of the source address or the header; 0 for other algorithms */
+	bool (*skip)(void *arg, unsigned server);     /* tried already, or full; may be NULL */
+	uint32_t (*load)(void *arg, unsigned server); /* requests on it now, all threads */
+	void *arg;
+};
+
+struct balance_ops {
+	const char *name; /* as in the file */
+	enum conf_balance id;
+	size_t (*size)(unsigned nservers); /* bytes of its state */
+	void (*init)(struct balance *b, const struct conf_pool *pool, uint64_t seed);
+	/* New effective weights: weight x ramp percent, 0 … 25600; 0: takes nothing. */
+	void (*update)(struct balance *b, const uint16_t *weights);
+	/* A server's index, or -1 when none is eligible. */
+	int (*pick)(struct balance *b, const struct balance_pick *p);
+};
+
+extern const struct balance_ops *const balance_table[]; /* by enum conf_balance */
+
+/* seed spreads the threads' starting points. NULL when out of memory. All weights start at 0. */
+struct balance *balance_new(const struct conf_pool *pool, uint64_t seed);
+void balance_free(struct balance *b);
+void balance_update(struct balance *b, const uint16_t *weights);
+int balance_pick(struct balance *b, const struct balance_pick *p);
+
+/*
+ * The weights that count, from the states: primaries that are up; if none is, backups that are up;
+ * if less than panic_threshold percent of a pool's servers are up, all but the ordered-out ones
+ * (*panic set). Draining, disabled: 0. words: state words by server index. Returns how many are
+ * eligible.
+ */
+unsigned balance_weights(const struct conf_pool *pool, const uint64_t *words, uint16_t *weights,
+			 bool *panic);
+
+#endif
