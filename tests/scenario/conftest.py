@@ -27,6 +27,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "limit(seconds): time limit of this test")
     config.addinivalue_line("markers", "long: only with --long")
+    config.addinivalue_line("markers", "alone: measures time or memory: nothing beside it")
     config.addinivalue_line("markers", "sanitize: also run with ASan and UBSan, and with TSan")
     if not os.access(HOLDFAST, os.X_OK):
         raise pytest.UsageError(f"{HOLDFAST} is not there: build first, or set HOLDFAST")
