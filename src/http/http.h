@@ -11,35 +11,35 @@
 #include "base/str.h"
 
 /* Fields that some part of the program looks for: id, name in lower case. */
-#define HTTP_FIELD_ROWS(X)                                                                         \
-	X(CONNECTION, "connection")                                                                \
-	X(KEEP_ALIVE, "keep-alive")                                                                \
-	X(PROXY_CONNECTION, "proxy-connection")                                                    \
-	X(PROXY_AUTHENTICATE, "proxy-authenticate")                                                \
-	X(PROXY_AUTHORIZATION, "proxy-authorization")                                              \
-	X(TE, "te")                                                                                \
-	X(TRAILER, "trailer")                                                                      \
-	X(TRANSFER_ENCODING, "transfer-encoding")                                                  \
-	X(UPGRADE, "upgrade")                                                                      \
-	X(CONTENT_LENGTH, "content-length")                                                        \
-	X(HOST, "host")                                                                            \
-	X(EXPECT, "expect")                                                                        \
-	X(DATE, "date")                                                                            \
-	X(SERVER, "server")                                                                        \
-	X(ACCEPT, "accept")                                                                        \
-	X(AUTHORIZATION, "authorization")                                                          \
-	X(COOKIE, "cookie")                                                                        \
-	X(USER_AGENT, "user-agent")                                                                \
-	X(REFERER, "referer")                                                                      \
-	X(CONTENT_TYPE, "content-type")                                                            \
-	X(LOCATION, "location")                                                                    \
-	X(RETRY_AFTER, "retry-after")                                                              \
-	X(FORWARDED, "forwarded")                                                                  \
-	X(X_FORWARDED_FOR, "x-forwarded-for")                                                      \
-	X(X_FORWARDED_PROTO, "x-forwarded-proto")                                                  \
-	X(X_FORWARDED_HOST, "x-forwarded-host")                                                    \
-	X(X_FORWARDED_PORT, "x-forwarded-port")                                                    \
-	X(X_REQUEST_ID, "x-request-id")                                                            \
+#define HTTP_FIELD_ROWS(X) \
+	X(CONNECTION, "connection") \
+	X(KEEP_ALIVE, "keep-alive") \
+	X(PROXY_CONNECTION, "proxy-connection") \
+	X(PROXY_AUTHENTICATE, "proxy-authenticate") \
+	X(PROXY_AUTHORIZATION, "proxy-authorization") \
+	X(TE, "te") \
+	X(TRAILER, "trailer") \
+	X(TRANSFER_ENCODING, "transfer-encoding") \
+	X(UPGRADE, "upgrade") \
+	X(CONTENT_LENGTH, "content-length") \
+	X(HOST, "host") \
+	X(EXPECT, "expect") \
+	X(DATE, "date") \
+	X(SERVER, "server") \
+	X(ACCEPT, "accept") \
+	X(AUTHORIZATION, "authorization") \
+	X(COOKIE, "cookie") \
+	X(USER_AGENT, "user-agent") \
+	X(REFERER, "referer") \
+	X(CONTENT_TYPE, "content-type") \
+	X(LOCATION, "location") \
+	X(RETRY_AFTER, "retry-after") \
+	X(FORWARDED, "forwarded") \
+	X(X_FORWARDED_FOR, "x-forwarded-for") \
+	X(X_FORWARDED_PROTO, "x-forwarded-proto") \
+	X(X_FORWARDED_HOST, "x-forwarded-host") \
+	X(X_FORWARDED_PORT, "x-forwarded-port") \
+	X(X_REQUEST_ID, "x-request-id") \
 	X(HOLDFAST_REASON, "holdfast-reason")
 
 enum http_field_id {
@@ -47,11 +47,17 @@ enum http_field_id {
 #define HTTP_ENUM(id, name) HTTP_FIELD_##id,
 	HTTP_FIELD_ROWS(HTTP_ENUM)
 #undef HTTP_ENUM
-	HTTP_FIELD_IDS
+	    HTTP_FIELD_IDS
 };
 
 enum http_method {
-	HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_PATCH, HTTP_OPTIONS,
+	HTTP_GET,
+	HTTP_HEAD,
+	HTTP_POST,
+	HTTP_PUT,
+	HTTP_DELETE,
+	HTTP_PATCH,
+	HTTP_OPTIONS,
 	HTTP_OTHER, /* any other token; CONNECT and TRACE too (see head.method_text) */
 	HTTP_METHODS
 };
@@ -65,10 +71,10 @@ enum http_body {
 
 struct http_field {
 	struct str name;
-	struct str value;  /* trimmed */
-	struct str line;   /* the whole line with its CRLF, for forwarding as it lies */
-	uint8_t id;        /* enum http_field_id */
-	bool hop;          /* hop-by-hop: by its name or because Connection names it */
+	struct str value; /* trimmed */
+	struct str line;  /* the whole line with its CRLF, for forwarding as it lies */
+	uint8_t id;       /* enum http_field_id */
+	bool hop;         /* hop-by-hop: by its name or because Connection names it */
 };
 
 #define HTTP_MAX_FIELDS 256
@@ -85,21 +91,22 @@ struct http_head {
 	enum http_method method;
 	struct str method_text;
 	struct str target; /* as sent */
-	struct str host;   /* from the target or Host, port included, as sent; empty for 1.0 without */
-	struct str path;   /* from '/', without query; "*" for OPTIONS *; authority for CONNECT */
-	struct str query;  /* after '?', may be empty */
+	struct str
+	    host; /* from the target or Host, port included, as sent; empty for 1.0 without */
+	struct str path;  /* from '/', without query; "*" for OPTIONS *; authority for CONNECT */
+	struct str query; /* after '?', may be empty */
 	/* responses */
 	unsigned status;
 	struct str reason;
 	/* both */
-	unsigned minor;  /* HTTP/1.minor */
+	unsigned minor; /* HTTP/1.minor */
 	enum http_body body;
-	uint64_t length; /* of HTTP_BODY_LENGTH */
-	size_t size;     /* bytes of the head with its empty line */
+	uint64_t length;       /* of HTTP_BODY_LENGTH */
+	size_t size;           /* bytes of the head with its empty line */
 	struct str first_line; /* with its CRLF */
-	uint64_t seen;   /* bit n: a field with id n is there */
-	bool close;      /* the connection ends after this message */
-	bool upgrade;    /* Connection names upgrade and Upgrade is there */
+	uint64_t seen;         /* bit n: a field with id n is there */
+	bool close;            /* the connection ends after this message */
+	bool upgrade;          /* Connection names upgrade and Upgrade is there */
 	bool expect_continue;
 	unsigned nfields;
 	struct http_field fields[HTTP_MAX_FIELDS];
@@ -118,37 +125,37 @@ const struct http_field *http_field_named(const struct http_head *h, struct str 
  * Why a message was refused. A row: name, status to answer a bad request with (a bad response is
  * always 502), sentence for logs and trusted clients.
  */
-#define HTTP_FAULT_ROWS(X)                                                                         \
-	X(NONE, 0, "none")                                                                         \
-	X(BAD_LINE, 400, "malformed request or status line")                                       \
-	X(BAD_METHOD, 400, "malformed method")                                                     \
-	X(BAD_TARGET, 400, "malformed request target")                                             \
-	X(BAD_VERSION, 505, "HTTP version not supported")                                          \
-	X(BARE_LF, 400, "line ends with a bare LF or CR")                                          \
-	X(CONTROL_BYTE, 400, "control byte in a header field")                                     \
-	X(BAD_NAME, 400, "malformed header name, or space before the colon")                       \
-	X(FOLDING, 400, "obsolete line folding")                                                   \
-	X(BAD_LENGTH, 400, "malformed Content-Length")                                             \
-	X(TWO_LENGTHS, 400, "differing Content-Length fields")                                     \
-	X(BOTH_LENGTHS, 400, "Content-Length with Transfer-Encoding")                              \
-	X(BAD_CODING, 400, "Transfer-Encoding is not exactly \"chunked\"")                         \
-	X(CODING_IN_10, 400, "Transfer-Encoding in HTTP/1.0")                                      \
-	X(NO_HOST, 400, "no Host field")                                                           \
-	X(TWO_HOSTS, 400, "more than one Host field")                                              \
-	X(BAD_HOST, 400, "malformed Host field")                                                   \
-	X(LINE_TOO_LONG, 414, "request line too long")                                             \
-	X(HEAD_TOO_LARGE, 431, "header fields too large")                                          \
-	X(TOO_MANY_FIELDS, 431, "too many header fields")                                          \
-	X(BAD_CHUNK, 400, "malformed chunked coding")                                              \
-	X(BAD_TRAILER, 400, "malformed or too large trailer")                                      \
-	X(BAD_STATUS, 502, "malformed status code")                                                \
+#define HTTP_FAULT_ROWS(X) \
+	X(NONE, 0, "none") \
+	X(BAD_LINE, 400, "malformed request or status line") \
+	X(BAD_METHOD, 400, "malformed method") \
+	X(BAD_TARGET, 400, "malformed request target") \
+	X(BAD_VERSION, 505, "HTTP version not supported") \
+	X(BARE_LF, 400, "line ends with a bare LF or CR") \
+	X(CONTROL_BYTE, 400, "control byte in a header field") \
+	X(BAD_NAME, 400, "malformed header name, or space before the colon") \
+	X(FOLDING, 400, "obsolete line folding") \
+	X(BAD_LENGTH, 400, "malformed Content-Length") \
+	X(TWO_LENGTHS, 400, "more than one Content-Length field") \
+	X(BOTH_LENGTHS, 400, "Content-Length with Transfer-Encoding") \
+	X(BAD_CODING, 400, "Transfer-Encoding is not exactly \"chunked\"") \
+	X(CODING_IN_10, 400, "Transfer-Encoding in HTTP/1.0") \
+	X(NO_HOST, 400, "no Host field") \
+	X(TWO_HOSTS, 400, "more than one Host field") \
+	X(BAD_HOST, 400, "malformed Host field") \
+	X(LINE_TOO_LONG, 414, "request line too long") \
+	X(HEAD_TOO_LARGE, 431, "header fields too large") \
+	X(TOO_MANY_FIELDS, 431, "too many header fields") \
+	X(BAD_CHUNK, 400, "malformed chunked coding") \
+	X(BAD_TRAILER, 400, "malformed or too large trailer") \
+	X(BAD_STATUS, 502, "malformed status code") \
 	X(BODY_TOO_LARGE, 413, "body too large")
 
 enum http_fault {
 #define HTTP_ENUM(name, status, text) HTTP_FAULT_##name,
 	HTTP_FAULT_ROWS(HTTP_ENUM)
 #undef HTTP_ENUM
-	HTTP_FAULTS
+	    HTTP_FAULTS
 };
 unsigned http_fault_status(enum http_fault f);
 const char *http_fault_text(enum http_fault f);
@@ -161,11 +168,11 @@ const char *http_fault_text(enum http_fault f);
  * request line is skipped (RFC 9112, 2.2) and counted in size.
  */
 int http_parse_request(struct http_head *h, const char *data, size_t len,
-		       const struct http_limits *limits, size_t *scanned);
+                       const struct http_limits *limits, size_t *scanned);
 /* request: the method asked with decides the framing of the response (HEAD, CONNECT). */
 int http_parse_response(struct http_head *h, const char *data, size_t len,
-			const struct http_limits *limits, size_t *scanned,
-			enum http_method request);
+                        const struct http_limits *limits, size_t *scanned,
+                        enum http_method request);
 
 /* The chunked coding, strict: CRLF only, hex sizes, extensions of bounded length. */
 struct http_chunked {
@@ -182,7 +189,7 @@ void http_chunked_init(struct http_chunked *c);
  * forwarding them as they lie.
  */
 ssize_t http_chunked_scan(struct http_chunked *c, const char *data, size_t len,
-			  struct str *payload);
+                          struct str *payload);
 
 /* "OK" for 200 …; "" for an unknown code. */
 const char *http_status_text(unsigned status);
