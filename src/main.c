@@ -3,11 +3,18 @@
  * The program: one binary that is parent, role and command. What exists is listed here: the table
  * of roles and the table of commands.
  */
-#include <stdio.h>
+#include <stddef.h>
+
+#include "cli/commands.h"
+
+const struct cli_command *const cli_commands[] = {
+	&cmd_version,
+	&cmd_completion,
+	&cmd_manual_commands,
+	NULL,
+};
 
 int main(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
-	return 0;
+	return cli_main(argc, argv);
 }

@@ -14,17 +14,19 @@ enum cli_exit { CLI_WELL = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_UNREACHABLE = 3
 struct cli_args;
 
 struct cli_option {
-	const char *name;   /* "--state" */
-	char letter;        /* 'c' for -c; 0: none */
-	const char *value;  /* "DIR"; NULL: a flag */
+	const char *name;  /* "--state" */
+	char letter;       /* 'c' for -c; 0: none */
+	const char *value; /* "DIR"; NULL: a flag */
 	const char *help;
 };
 
 struct cli_command {
 	const char *name;
-	const char *arguments;            /* "[POOL/SERVER]"; "" for none */
-	const char *help;                 /* one line */
-	const char *more;                 /* paragraphs for --help and the manual; may be NULL */
+	const char *arguments; /* "[POOL/SERVER]"; "" for none */
+	const char *help;      /* one line; NULL: a hidden command */
+	/* Paragraphs for --help and the manual, apart by "\n\n" and filled to the width; lines that
+	 * start with a blank stand as they are. May be NULL. */
+	const char *more;
 	const struct cli_option *options; /* ends with name NULL; may be NULL */
 	unsigned min_args, max_args;
 	int (*run)(const struct cli_command *c, struct cli_args *args);
@@ -35,10 +37,10 @@ struct cli_command {
 struct cli_args {
 	const char *argv[CLI_MAX_ARGS]; /* positional */
 	unsigned argc;
-	const char *values[16];         /* by the option's place in its command's table; flags: "" */
-	bool json;                      /* --json, for every command */
-	const char *state_dir;          /* --state */
-	const char *socket;             /* --socket */
+	const char *values[16]; /* by the option's place in its command's table; flags: "" */
+	bool json;              /* --json, for every command */
+	const char *state_dir;  /* --state */
+	const char *socket;     /* --socket */
 };
 
 extern const struct cli_command *const cli_commands[]; /* ends with NULL; in src/main.c */

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows of all commands, for the table in src/main.c; each is defined in its cmd_*.c. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/command.h"
+
+extern const struct cli_command cmd_completion;
+extern const struct cli_command cmd_manual_commands;
+extern const struct cli_command cmd_version;
+
+#endif
