@@ -60,6 +60,9 @@ int ipc_recv(int fd, struct ipc_msg *m);
 /* Closes descriptors that nobody took. */
 void ipc_msg_close(struct ipc_msg *m);
 
+/* Copies a payload of exactly that size; false where it is of another. */
+bool ipc_payload(const struct ipc_msg *m, void *ret, size_t size);
+
 /* ORDER's payload. */
 struct ipc_order {
 	uint32_t order;    /* enum server_order */
@@ -72,6 +75,12 @@ struct ipc_result {
 	uint32_t count; /* ORDERED: servers touched */
 	char text[8192];
 };
+
+/* Sends a result with only as much of its text as there is; a long one is cut. text may be NULL. */
+int ipc_send_result(int fd, enum ipc_type type, uint32_t id, int err, uint32_t count,
+		    const char *text);
+/* Reads such a payload; false where it is none. The text always ends with NUL. */
+bool ipc_result(const struct ipc_msg *m, struct ipc_result *ret);
 
 /* EXEC and EXECUTED. */
 struct ipc_exec {
