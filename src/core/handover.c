@@ -17,7 +17,7 @@ struct handover_entry {
 
 /* Copies the next descriptors into a packet's arrays; returns how many. */
 static int fill(const struct role_fd *fds, unsigned nfds, unsigned room,
-		struct handover_entry *entries, int *raw)
+                struct handover_entry *entries, int *raw)
 {
 	unsigned n = MIN(nfds, room);
 
@@ -29,8 +29,8 @@ static int fill(const struct role_fd *fds, unsigned nfds, unsigned room,
 }
 
 int handover_send(handover_send_fn *send, void *arg, enum ipc_type type, uint32_t id,
-		  struct handover_head *head, const int *lead, unsigned nlead,
-		  const struct role_fd *fds, unsigned nfds)
+                  struct handover_head *head, const int *lead, unsigned nlead,
+                  const struct role_fd *fds, unsigned nfds)
 {
 	struct {
 		struct handover_head head;
@@ -55,23 +55,23 @@ int handover_send(handover_send_fn *send, void *arg, enum ipc_type type, uint32_
 	head->nlead = nlead;
 	head->count = (uint32_t)n;
 	first.head = *head;
-	err = send(arg, type, id, &first,
-		   sizeof(first.head) + (size_t)n * sizeof(first.entries[0]), raw, n + (int)nlead);
+	err = send(arg, type, id, &first, sizeof(first.head) + (size_t)n * sizeof(first.entries[0]),
+	           raw, n + (int)nlead);
 	for (unsigned at = (unsigned)n; err == OK && at < nfds; at += (unsigned)n) {
 		n = fill(fds + at, nfds - at, IPC_MAX_FDS, more.entries, raw);
 		more.count = (uint32_t)n;
 		more.zero = 0;
-		err = send(arg, IPC_MORE_FDS, id, &more,
-			   offsetof(__typeof__(more), entries) +
-				   (size_t)n * sizeof(more.entries[0]),
-			   raw, n);
+		err =
+		    send(arg, IPC_MORE_FDS, id, &more,
+		         offsetof(__typeof__(more), entries) + (size_t)n * sizeof(more.entries[0]),
+		         raw, n);
 	}
 	return err;
 }
 
 /* Moves `count` listed descriptors, which start at m->fds[from], into h. */
 static int take(struct handover *h, struct ipc_msg *m, unsigned from, unsigned count,
-		const char *entries)
+                const char *entries)
 {
 	struct handover_entry e;
 
@@ -79,8 +79,7 @@ static int take(struct handover *h, struct ipc_msg *m, unsigned from, unsigned c
 		return ERR_SYNTAX;
 	for (unsigned i = 0; i < count; i++) {
 		memcpy(&e, entries + i * sizeof(e), sizeof(e));
-		h->fds[h->nfds++] =
-			(struct role_fd){ e.kind, e.sub, e.index, m->fds[from + i] };
+		h->fds[h->nfds++] = (struct role_fd){ e.kind, e.sub, e.index, m->fds[from + i] };
 		m->fds[from + i] = -1;
 	}
 	return OK;

@@ -30,13 +30,13 @@ struct handover_head {
 
 /* Sends one packet: as ipc_send without the descriptor. */
 typedef int handover_send_fn(void *arg, enum ipc_type type, uint32_t id, const void *payload,
-			     size_t len, const int *fds, int nfds);
+                             size_t len, const int *fds, int nfds);
 
 /* Sends head, leading descriptors and all of fds. Fills in protocol, total, nlead and count. The
  * first error of `send`, or ERR_TOO_LARGE. Descriptors stay the caller's. */
 int handover_send(handover_send_fn *send, void *arg, enum ipc_type type, uint32_t id,
-		  struct handover_head *head, const int *lead, unsigned nlead,
-		  const struct role_fd *fds, unsigned nfds);
+                  struct handover_head *head, const int *lead, unsigned nlead,
+                  const struct role_fd *fds, unsigned nfds);
 
 /* What is being received. */
 struct handover {

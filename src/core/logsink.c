@@ -34,7 +34,7 @@ void logsink_text(const struct log_line *line, bool colour, struct buf *out)
 
 	clock_format_utc(line->wall_ms, when);
 	buf_printf(out, "%s %s%-7s%s %s %s", when, colour ? colours[line->level] : "",
-		   log_level_name(line->level), colour ? "\033[0m" : "", line->area, line->event);
+	           log_level_name(line->level), colour ? "\033[0m" : "", line->area, line->event);
 	if (line->object)
 		buf_printf(out, " %s", line->object);
 	buf_printf(out, ": %s\n", line->text);
@@ -97,7 +97,7 @@ void logsink_syslog(const struct log_line *line, int pid, struct buf *out)
 {
 	/* Facility 3: daemon. The local socket takes the time itself. */
 	buf_printf(out, "<%d>holdfast[%d]: %s %s", 3 * 8 + syslog_priority[line->level], pid,
-		   line->area, line->event);
+	           line->area, line->event);
 	if (line->object)
 		buf_printf(out, " %s", line->object);
 	buf_printf(out, ": %s", line->text);
@@ -216,7 +216,7 @@ void logsink_apply(const struct conf *c)
 		fd = connect_datagram(path);
 	if (fd < 0) {
 		log_warning("log_target", path, "cannot log there: %s; logging to stderr",
-			    strerror(errno));
+		            strerror(errno));
 		target = for_stderr(c->log.format);
 		fd = STDERR_FILENO;
 	}

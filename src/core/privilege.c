@@ -83,9 +83,9 @@ void privilege_find(const char *user, struct privilege *ret, char *note, size_t 
 		return;
 	if (privilege_user(user, ret) != OK) {
 		snprintf(note, size,
-			 "there is no user \"%s\": roles run as nobody; create it "
-			 "(useradd --system %s) or name another with `user:`",
-			 user, user);
+		         "there is no user \"%s\": roles run as nobody; create it "
+		         "(useradd --system %s) or name another with `user:`",
+		         user, user);
 		if (privilege_user("nobody", ret) != OK) {
 			ret->uid = ret->gid = 65534;
 			ret->drop = true;
@@ -99,15 +99,15 @@ void privilege_find(const char *user, struct privilege *ret, char *note, size_t 
 	if (err == 0)
 		return;
 	snprintf(note, size, "roles keep the privileges of root: they cannot become \"%s\": %s%s",
-		 user, strerror(err),
-		 err == EINVAL ? " (that id does not exist in this user namespace)" : "");
+	         user, strerror(err),
+	         err == EINVAL ? " (that id does not exist in this user namespace)" : "");
 	ret->drop = false;
 }
 
-void privilege_confine(void)
+void privilege_confine(bool dropped)
 {
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (!SANITIZED)
+	if (dropped && !SANITIZED)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 

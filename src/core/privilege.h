@@ -24,8 +24,9 @@ void privilege_find(const char *user, struct privilege *ret, char *note, size_t 
 int privilege_user(const char *user, struct privilege *ret);
 /* Becomes that user for good. OK or ERR_SYSTEM (errno). Between fork and exec. */
 int privilege_drop(const struct privilege *p);
-/* No new privileges by exec, no traces by others: first thing in a role. */
-void privilege_confine(void);
+/* No new privileges by exec and, where root was given up, no traces by others of that user: first
+ * thing in a role. */
+void privilege_confine(bool dropped);
 /* Raises the limit of descriptors to the hard limit; returns it. */
 unsigned long privilege_raise_nofile(void);
 

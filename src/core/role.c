@@ -47,7 +47,8 @@ struct harness {
 	bool started;
 	bool ready;
 	bool draining;
-	int status; /* of the process */
+	unsigned terms; /* SIGTERMs received */
+	int status;     /* of the process */
 	int board_fd;
 };
 
@@ -143,7 +144,7 @@ int role_send(struct role *r, enum ipc_type type, uint32_t id, const void *paylo
 }
 
 static int send_raw(void *arg, enum ipc_type type, uint32_t id, const void *payload, size_t len,
-		    const int *fds, int nfds)
+                    const int *fds, int nfds)
 {
 	struct harness *h = arg;
 
@@ -305,7 +306,7 @@ static void on_logs(struct harness *h, struct ipc_msg *m)
 
 		if (old >= 0 && dup3(f->fd, old, O_CLOEXEC) < 0)
 			log_warning("log_reopen", NULL, "cannot replace the access log: %s",
-				    strerror(errno));
+			            strerror(errno));
 	}
 	handover_drop(&h->in);
 	m->type = IPC_LOGS;
@@ -334,7 +335,7 @@ static void on_handover(struct harness *h, struct ipc_msg *m)
 	if (err != OK) {
 		handover_drop(&h->in);
 		fail(h, err == ERR_UNSUPPORTED ? "the parent is of another version"
-					       : "the parent sent a broken message");
+		                               : "the parent sent a broken message");
 		return;
 	}
 	if (!handover_complete(&h->in))
@@ -464,7 +465,7 @@ static void on_signal(struct loop_io *io, uint32_t events)
 
 	(void)events;
 	while (read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		if (h->draining) {
+		if (h->terms++ > 0) {
 			role_exit(&h->role); /* told twice: at once */
 			continue;
 		}
@@ -509,13 +510,13 @@ int role_main(const char *name, int argc, char **argv)
 	const struct role_ops *ops = role_find(name);
 	char title[16];
 
-	if (!ops || argc < 2) {
+	if (!ops || argc < 3) {
 		fprintf(stderr, "holdfast: --role is for holdfast's own use\n");
 		return 2;
 	}
 	snprintf(title, sizeof(title), "holdfast: %s", name);
 	prctl(PR_SET_NAME, title);
-	privilege_confine();
+	privilege_confine(argv[2][0] == '1');
 	logsink_default();
 	log_set_area(ops->name);
 	h.role.ops = ops;

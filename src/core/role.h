@@ -46,12 +46,12 @@ struct role {
 	unsigned instance;            /* of the proxy, 0 … BOARD_INSTANCES - 1 */
 	int parent;                   /* the pair; -1 while the parent is dead */
 	const char *state_dir;
-	void *data;                   /* the role's own */
+	void *data; /* the role's own */
 };
 
 struct role_ops {
-	const char *name;   /* "proxy" */
-	bool keeps_conf;    /* it calls role_release for each configuration it no longer uses */
+	const char *name; /* "proxy" */
+	bool keeps_conf;  /* it calls role_release for each configuration it no longer uses */
 	/* Set up with the first configuration; calls role_ready() when it does its work, now or
 	 * later. An error ends the process with why as its reason. */
 	int (*start)(struct role *r, const struct role_conf *first, char *why, size_t why_size);

@@ -35,7 +35,7 @@ const char *ipc_type_name(uint32_t type)
 }
 
 int ipc_send(int fd, enum ipc_type type, uint32_t id, const void *payload, size_t len,
-	     const int *fds, int nfds)
+             const int *fds, int nfds)
 {
 	struct ipc_packet p;
 
@@ -106,7 +106,7 @@ bool ipc_result(const struct ipc_msg *m, struct ipc_result *ret)
 }
 
 int ipc_send_result(int fd, enum ipc_type type, uint32_t id, int err, uint32_t count,
-		    const char *text)
+                    const char *text)
 {
 	struct ipc_result r;
 	size_t len = text ? strlen(text) : 0;

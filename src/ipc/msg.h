@@ -8,33 +8,33 @@
 
 #include "base/str.h"
 
-#define IPC_MSG_ROWS(X)                                                                            \
-	X(HELLO, "role -> parent: pid, role name; after adoption too")                             \
-	X(START, "parent -> role: first configuration; fds: image, board, then as listed")         \
-	X(READY, "role -> parent: it does its work")                                               \
-	X(PREPARE, "parent -> role: next configuration; fds as START")                             \
-	X(MORE_FDS, "parent -> role: further descriptors of the START or PREPARE before it")       \
-	X(PREPARED, "role -> parent: err, why")                                                    \
-	X(COMMIT, "parent -> role: the prepared configuration counts from now on")                 \
-	X(COMMITTED, "role -> parent: done")                                                       \
-	X(ABORT, "parent -> role: forget the prepared configuration")                              \
-	X(DRAIN, "parent -> role: finish what is open, then end")                                  \
-	X(PULSE, "role -> parent: alive; every second")                                            \
-	X(LOGS, "parent -> proxy: reopened access logs; fds as listed")                            \
-	X(ORDER, "control -> parent -> check: ready, drain or disable of a server or pool")        \
-	X(ORDERED, "check -> parent -> control: err, why")                                         \
-	X(RELOAD, "control -> parent: reload the file")                                            \
-	X(RELOADED, "parent -> control: err, text")                                                \
-	X(UPGRADE, "control -> parent: execute the new binary")                                    \
-	X(UPGRADED, "parent -> control: err, text")                                                \
-	X(EXEC, "check -> parent: run the exec check of a server")                                 \
+#define IPC_MSG_ROWS(X) \
+	X(HELLO, "role -> parent: pid, role name; after adoption too") \
+	X(START, "parent -> role: first configuration; fds: image, board, then as listed") \
+	X(READY, "role -> parent: it does its work") \
+	X(PREPARE, "parent -> role: next configuration; fds as START") \
+	X(MORE_FDS, "parent -> role: further descriptors of the START or PREPARE before it") \
+	X(PREPARED, "role -> parent: err, why") \
+	X(COMMIT, "parent -> role: the prepared configuration counts from now on") \
+	X(COMMITTED, "role -> parent: done") \
+	X(ABORT, "parent -> role: forget the prepared configuration") \
+	X(DRAIN, "parent -> role: finish what is open, then end") \
+	X(PULSE, "role -> parent: alive; every second") \
+	X(LOGS, "parent -> proxy: reopened access logs; fds as listed") \
+	X(ORDER, "control -> parent -> check: ready, drain or disable of a server or pool") \
+	X(ORDERED, "check -> parent -> control: err, why") \
+	X(RELOAD, "control -> parent: reload the file") \
+	X(RELOADED, "parent -> control: err, text") \
+	X(UPGRADE, "control -> parent: execute the new binary") \
+	X(UPGRADED, "parent -> control: err, text") \
+	X(EXEC, "check -> parent: run the exec check of a server") \
 	X(EXECUTED, "parent -> check: how it ended")
 
 enum ipc_type {
 #define IPC_ENUM(name, doc) IPC_##name,
 	IPC_MSG_ROWS(IPC_ENUM)
 #undef IPC_ENUM
-	IPC_TYPES
+	    IPC_TYPES
 };
 
 #define IPC_MAX_PAYLOAD 16384
@@ -53,7 +53,7 @@ struct ipc_msg {
 const char *ipc_type_name(uint32_t type);
 /* OK, ERR_AGAIN (the other side does not read), ERR_CLOSED, ERR_SYSTEM. */
 int ipc_send(int fd, enum ipc_type type, uint32_t id, const void *payload, size_t len,
-	     const int *fds, int nfds);
+             const int *fds, int nfds);
 /* OK, ERR_AGAIN, ERR_CLOSED, ERR_SYNTAX (a packet that is no message), ERR_SYSTEM. The
  * descriptors are the caller's. */
 int ipc_recv(int fd, struct ipc_msg *m);
@@ -65,8 +65,8 @@ bool ipc_payload(const struct ipc_msg *m, void *ret, size_t size);
 
 /* ORDER's payload. */
 struct ipc_order {
-	uint32_t order;    /* enum server_order */
-	char target[256];  /* "pool/server", "pool" or "pool/ *" */
+	uint32_t order;   /* enum server_order */
+	char target[256]; /* "pool/server", "pool" or "pool/ *" */
 };
 
 /* ORDERED, PREPARED, RELOADED, UPGRADED: err and a text that ends with NUL. Long texts are cut. */
@@ -78,15 +78,15 @@ struct ipc_result {
 
 /* Sends a result with only as much of its text as there is; a long one is cut. text may be NULL. */
 int ipc_send_result(int fd, enum ipc_type type, uint32_t id, int err, uint32_t count,
-		    const char *text);
+                    const char *text);
 /* Reads such a payload; false where it is none. The text always ends with NUL. */
 bool ipc_result(const struct ipc_msg *m, struct ipc_result *ret);
 
 /* EXEC and EXECUTED. */
 struct ipc_exec {
-	char server[256];    /* id of the server whose exec check is to run */
-	int32_t status;      /* exit status; -1: not run, ended by a signal or by its time limit */
-	char output[256];    /* first line of its output, or why it did not run */
+	char server[256]; /* id of the server whose exec check is to run */
+	int32_t status;   /* exit status; -1: not run, ended by a signal or by its time limit */
+	char output[256]; /* first line of its output, or why it did not run */
 };
 
 #endif
