@@ -28,7 +28,8 @@ struct role_fd {
 	int fd;
 };
 
-/* A configuration as a role gets it. Owned by the harness: valid until the next commit and, for
+/* A configuration as a role gets it. One that is aborted or was refused in prepare is the
+ * harness's to release in any case. Owned by the harness: valid until the next commit and, for
  * a role with keeps_conf, until it calls role_release. The fds are the role's to use, and the
  * harness's to close, at the same time. */
 struct role_conf {
@@ -58,12 +59,15 @@ struct role_ops {
 	/* Get ready for the next configuration without touching the present one. OK, an error with
 	 * why, or ERR_AGAIN: role_prepared() follows later. */
 	int (*prepare)(struct role *r, const struct role_conf *next, char *why, size_t why_size);
-	/* The prepared configuration counts. Cannot fail. Traffic after the return sees it. */
+	/* The prepared configuration, now r->conf, counts. Cannot fail. Traffic after the return
+	 * sees it; afterwards the parent shuts down listening sockets that are no longer in it. */
 	void (*commit)(struct role *r);
 	void (*abort)(struct role *r);
 	/* Finish what is open; call role_exit() when done. The parent kills after its time. */
 	void (*drain)(struct role *r);
-	/* Any other message; may be NULL. Descriptors left in m are closed after the return. */
+	/* Any other message; may be NULL. LOGS: r->conf's access logs have been replaced by
+	 * reopened files under the same numbers. Descriptors left in m are closed after the return.
+	 */
 	void (*message)(struct role *r, struct ipc_msg *m);
 };
 
