@@ -11,7 +11,7 @@
 struct balance; /* of one pool on one thread */
 
 struct balance_pick {
-	uint64_t hash; /* of the source address or the header; 0 for other algorithms */
+	uint64_t hash; /* of the source address or the header; 0: no key, a hash picks at random */
 	bool (*skip)(void *arg, unsigned server);     /* tried already, or full; may be NULL */
 	uint32_t (*load)(void *arg, unsigned server); /* requests on it now, all threads */
 	void *arg;
@@ -37,12 +37,13 @@ void balance_update(struct balance *b, const uint16_t *weights);
 int balance_pick(struct balance *b, const struct balance_pick *p);
 
 /*
- * The weights that count, from the states: primaries that are up; if none is, backups that are up;
- * if less than panic_threshold percent of a pool's servers are up, all but the ordered-out ones
- * (*panic set). Draining, disabled: 0. words: state words by server index. Returns how many are
- * eligible.
+ * The weights that count, from the states: primaries that are up; if none is, backups that are up.
+ * If of these primaries (or, with no primary up, backups) some but fewer than panic_threshold
+ * percent are up, the checks are doubted: all servers but the ordered-out and those not yet proved
+ * take traffic, and *panic is set. With no server up at all nothing is eligible. Draining,
+ * disabled: 0. words: state words by server index. Returns how many are eligible.
  */
 unsigned balance_weights(const struct conf_pool *pool, const uint64_t *words, uint16_t *weights,
-			 bool *panic);
+                         bool *panic);
 
 #endif

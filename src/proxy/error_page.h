@@ -8,23 +8,23 @@
 
 struct error_page {
 	unsigned status;
-	struct str reason;      /* full reason; shown only when trusted */
+	struct str reason; /* full reason; shown only when trusted */
 	struct str request_id;
 	bool trusted;
-	bool head;              /* answer to HEAD: no body */
-	bool close;             /* Connection: close */
+	bool head;  /* answer to HEAD: no body */
+	bool close; /* Connection: close */
 	bool http10;
-	unsigned retry_after;   /* seconds, 0: no such field */
-	struct str accept;      /* the request's Accept, may be empty */
+	unsigned retry_after;              /* seconds, 0: no such field */
+	struct str accept;                 /* the request's Accept, may be empty */
 	const struct conf_error_page *own; /* the user's page; NULL: ours */
-	uint64_t wall_ms;       /* for Date */
+	uint64_t wall_ms;                  /* for Date */
 };
 
 /* Appends the whole response: head and body. */
 void error_page_write(const struct error_page *e, struct buf *out);
 /* The page for a status, the most specific list that has one: route, pool, listener, all. */
 const struct conf_error_page *error_page_find(unsigned status, const struct conf *c,
-					      const struct conf_listener *l,
-					      const struct conf_route *r);
+                                              const struct conf_listener *l,
+                                              const struct conf_route *r);
 
 #endif
