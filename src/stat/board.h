@@ -90,7 +90,8 @@ static inline uint64_t stat_get(const uint64_t *counter)
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-/* Counts one finished request. status 100 … 999; a full table counts under the class (x99). */
+/* Counts one finished request. status 100 … 999 (else it counts as 999). Where the table is
+ * crowded it counts under its class (x99), at last under that class of STAT_OTHER. */
 void stat_request(struct stat_block *b, enum stat_method method, unsigned status, uint64_t ns);
 /* The bucket of a latency. */
 unsigned stat_bucket(uint64_t us);
@@ -195,7 +196,7 @@ struct board_name {
 	char name[BOARD_NAME - 8];
 };
 
-struct board; /* the mapped segment; layout in board.c */
+struct board; /* the mapped segment; layout in layout.h */
 
 /* Makes (parent) or maps (roles, an adopting parent) the segment. *ret_fd: its descriptor, the
  * caller's. ERR_UNEXPECTED: another layout. */
@@ -204,7 +205,8 @@ int board_map(int fd, struct board **ret);
 void board_unmap(struct board *b);
 
 /* The slot of a name, taken if new (counters zeroed): parent only. A server's name is
- * "pool/server". ERR_FULL when no slot is left. generation marks it as in use. */
+ * "pool/server". ERR_FULL when no slot is left. generation marks it as in use. A name of more
+ * than 119 bytes is kept with a hash of the whole at its end. */
 int board_slot(struct board *b, enum board_kind kind, struct str name, uint32_t generation,
 	       uint32_t *ret);
 /* Frees the slots that `generation` did not mark: parent, after a commit. */
