@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Attempts: choosing a server, reaching it, and what follows when that came to nothing. A request
+ * is sent again only where no byte of a response came and either nothing of it was sent or it is
+ * idempotent and has no body (RFC 9110, 9.2.2). Proxy role, one worker thread each.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/err.h"
+#include "net/sock.h"
+#include "proxy/exchange.h"
+
+struct choice {
+	struct exchange *x;
+	bool full; /* a server was passed over because it has no place left */
+};
+
+static uint32_t server_max(const struct conf_pool *p, unsigned i)
+{
+	return p->servers[i].max_connections != 0 ? p->servers[i].max_connections
+						  : p->max_connections;
+}
+
+static bool choice_skip(void *arg, unsigned i)
+{
+	struct choice *choice = arg;
+	struct exchange *x = choice->x;
+	struct server *s = x->pool->servers[i];
+	uint32_t max = server_max(x->pool->conf, i);
+	unsigned n;
+
+	for (n = 0; n < x->ntried; n++)
+		if (x->tried[n] == s)
+			return true;
+	if (max != 0 && atomic_load_explicit(&s->live->active, memory_order_relaxed) >= max) {
+		choice->full = true;
+		return true;
+	}
+	return false;
+}
+
+static uint32_t choice_load(void *arg, unsigned i)
+{
+	struct choice *choice = arg;
+
+	return atomic_load_explicit(&choice->x->pool->servers[i]->live->active,
+				    memory_order_relaxed);
+}
+
+/* Takes a place at a server: OK, ERR_FULL when all that would do are full, ERR_NOT_FOUND. */
+static int choose(struct exchange *x)
+{
+	struct pool *p = x->pool;
+	struct choice choice = { .x = x };
+	const struct balance_pick pick = { .hash = x->hash,
+					   .skip = choice_skip,
+					   .load = choice_load,
+					   .arg = &choice };
+	unsigned turns;
+
+	for (turns = 0; turns < 8; turns++) {
+		int i = balance_pick(p->balance, &pick);
+
+		if (i < 0)
+			return choice.full ? ERR_FULL : ERR_NOT_FOUND;
+		if (!server_take(p->servers[i], server_max(p->conf, (unsigned)i)))
+			continue; /* another thread was faster */
+		x->server = p->servers[i];
+		x->server->users++;
+		x->placed = true;
+		return OK;
+	}
+	return ERR_FULL;
+}
+
+static void why_no_server(const struct exchange *x, char *out, size_t size)
+{
+	const struct pool *p = x->pool;
+	unsigned counts[3] = { 0 }; /* down, draining, disabled */
+	const char *reason = NULL;
+	uint32_t i;
+
+	for (i = 0; i < p->conf->nservers; i++) {
+		union server_word w = board_server_word(p->servers[i]->board);
+
+		if (w.order == ORDER_DISABLE)
+			counts[2]++;
+		else if (w.order == ORDER_DRAIN)
+			counts[1]++;
+		else if (w.state != SERVER_UP) {
+			counts[0]++;
+			if (reason == NULL && p->servers[i]->board->reason[0] != '\0')
+				reason = p->servers[i]->board->reason;
+		}
+	}
+	snprintf(out, size, "%u down%s%s", counts[0], reason ? ": " : "", reason ? reason : "");
+	if (counts[1] + counts[2] > 0) {
+		size_t n = strlen(out);
+
+		snprintf(out + n, size - n, "; %u draining, %u disabled", counts[1], counts[2]);
+	}
+}
+
+static void no_server(struct exchange *x)
+{
+	char why[256];
+
+	if (x->ntried > 0) {
+		exchange_fail(x, x->last_fail == FAIL_TIMEOUT || x->last_fail == FAIL_CONNECT_TIMEOUT
+				      ? 504
+				      : 502,
+			      "no other server in pool %s after %u attempts: %s",
+			      x->pool->conf->name.s, x->attempts,
+			      fail_text((enum fail_why)x->last_fail));
+		return;
+	}
+	why_no_server(x, why, sizeof(why));
+	exchange_fail(x, 503, "no healthy server in pool %s (%s)", x->pool->conf->name.s, why);
+}
+
+/* Sends on a kept connection or starts a new one. */
+static void reach(struct exchange *x)
+{
+	enum fail_why why = FAIL_NONE;
+
+	x->attempts++;
+	x->sent = false;
+	if (!x->fresh && (x->up = upstream_reuse(x->server, x)) != NULL) {
+		stat_add(&x->server->stat->c[STAT_REUSES], 1);
+		request_send(x);
+		return;
+	}
+	x->fresh = false;
+	x->up = upstream_connect(x->server, x, &why);
+	if (x->up == NULL) {
+		attempt_failed(x, why);
+		return;
+	}
+	if (x->up->connecting) {
+		x->state = X_CONNECTING;
+		exchange_arm(x);
+		return;
+	}
+	request_send(x);
+}
+
+void attempt_start(struct exchange *x)
+{
+	struct pool *p = x->pool;
+	int err;
+
+	if (x->server != NULL && x->fresh) { /* the same server once more, by a new connection */
+		reach(x);
+		return;
+	}
+	if (view_pool(x->view, x->route->pool) == NULL || p->eligible == 0) {
+		no_server(x);
+		return;
+	}
+	err = choose(x);
+	if (err == OK) {
+		stat_add(&x->server->stat->c[STAT_ACTIVE], 1);
+		reach(x);
+	} else if (err == ERR_FULL) {
+		queue_join(x);
+	} else {
+		no_server(x);
+	}
+}
+
+void attempt_connected(struct exchange *x)
+{
+	struct upstream *u = x->up;
+	int err;
+
+	if (!u->s.writable && !u->s.broken)
+		return;
+	err = net_connect_error(u->s.io.fd);
+	if (err != 0) {
+		attempt_failed(x, fail_errno(err));
+		return;
+	}
+	u->connecting = false;
+	stat_add(&x->server->stat->c[STAT_CONNECTIONS], 1);
+	if (request_send(x) && request_pump(x) && u->s.readable)
+		response_pump(x);
+}
+
+/* Gives the place back; the connection is kept or closed. */
+void attempt_release(struct exchange *x, bool keep)
+{
+	struct server *s = x->server;
+	struct upstream *u = x->up;
+
+	if (u != NULL) {
+		x->up = NULL;
+		if (keep)
+			upstream_keep(u, x->pool->conf->idle_connections,
+				      EXCHANGE_TIMEOUT(x, keep_alive));
+		else
+			upstream_close(u, !x->request_done);
+	}
+	if (x->placed) {
+		x->placed = false;
+		server_give(s);
+		stat_add(&s->stat->c[STAT_ACTIVE], (uint64_t)-1);
+		queue_next(x->thread, x->pool->conf->slot);
+	}
+}
+
+static void report_failure(struct exchange *x, enum fail_why why)
+{
+	struct board_server *b = x->server->board;
+	const struct conf_passive *passive = &x->pool->conf->passive;
+	uint32_t streak;
+
+	if (why == FAIL_LOCAL)
+		return;
+	atomic_store_explicit(&b->fail_why, (uint32_t)why, memory_order_relaxed);
+	streak = atomic_fetch_add_explicit(&b->fail_streak, 1, memory_order_relaxed) + 1;
+	if (passive->on && streak >= passive->failures && x->thread->proxy->notify >= 0) {
+		const uint64_t one = 1;
+
+		/* A full counter means that check has been told already. */
+		if (write(x->thread->proxy->notify, &one, sizeof(one)) < 0)
+			return;
+	}
+}
+
+void attempt_succeeded(struct exchange *x)
+{
+	struct board_server *b = x->server->board;
+
+	if (unlikely(atomic_load_explicit(&b->fail_streak, memory_order_relaxed) != 0))
+		atomic_store_explicit(&b->fail_streak, 0, memory_order_relaxed);
+}
+
+static bool is_connect_failure(enum fail_why why)
+{
+	return why == FAIL_REFUSED || why == FAIL_UNREACHABLE || why == FAIL_CONNECT_TIMEOUT ||
+	       why == FAIL_CONNECT || why == FAIL_LOCAL;
+}
+
+static unsigned retries_of(const struct exchange *x)
+{
+	return x->route->retries >= 0 ? (unsigned)x->route->retries : x->pool->conf->retries;
+}
+
+/* Leaves the failed server for good. */
+static void leave(struct exchange *x)
+{
+	stat_add(&x->server->stat->c[STAT_RETRIES], 1);
+	attempt_release(x, false);
+	if (x->ntried < EXCHANGE_TRIED)
+		x->tried[x->ntried++] = x->server;
+	server_unuse(x->server);
+	x->server = NULL;
+}
+
+/* Another attempt is due: forgets what belongs to the one that failed. */
+static void again(struct exchange *x)
+{
+	stat_add(&x->pool->stat->c[STAT_RETRIES], 1);
+	flow_free(&x->rin);
+	x->rscanned = 0;
+	x->upload_dead = false;
+	x->state = X_NEW;
+	attempt_start(x);
+}
+
+static void give_up(struct exchange *x, enum fail_why why, const char *note)
+{
+	const bool late = why == FAIL_TIMEOUT || why == FAIL_CONNECT_TIMEOUT;
+	const char *name = board_slot_name(x->thread->proxy->role->board, BOARD_SERVER,
+					   x->server->slot);
+
+	exchange_fail(x, late ? 504 : why == FAIL_LOCAL ? 503 : 502,
+		      "server %s: %s (attempt %u%s)", name ? name : "?", fail_text(why), x->attempts,
+		      note);
+}
+
+void attempt_failed(struct exchange *x, enum fail_why why)
+{
+	struct upstream *u = x->up;
+	/* A kept connection that the server closed meanwhile: no failure of the server. */
+	const bool stale = u != NULL && u->reused && x->sent && !x->got &&
+			   (why == FAIL_RESET || why == FAIL_CLOSED);
+	const bool may = x->status == 0 && !x->got && (!x->sent || x->repeatable);
+
+	CHECK(x->server != NULL);
+	x->last_fail = (uint8_t)why;
+	loop_timer_stop(x->thread->loop, &x->timer);
+	if (stale && may) {
+		x->up = NULL;
+		upstream_close(u, true);
+		x->fresh = true;
+		again(x);
+		return;
+	}
+	if (!stale)
+		report_failure(x, why);
+	stat_add(&x->server->stat->c[is_connect_failure(why) ? STAT_CONNECT_ERRORS
+							     : STAT_RESPONSE_ERRORS],
+		 1);
+	if (!may) {
+		give_up(x, why, x->sent && !x->got ? "; it may not be sent twice" : "");
+	} else if (why == FAIL_LOCAL && upstream_evict(x->thread, 16) + client_evict(x->thread, 16) == 0) {
+		give_up(x, why, "");
+	} else if (x->attempts > retries_of(x)) {
+		give_up(x, why, retries_of(x) > 0 ? ", no retries left" : "");
+	} else if (!retry_budget_take(&x->pool->shared->budget, x->thread->loop->now,
+				      x->pool->conf->retry_budget)) {
+		stat_add(&x->pool->stat->c[STAT_BUDGET], 1);
+		give_up(x, why, "; the pool's retry budget is used up");
+	} else {
+		leave(x);
+		x->fresh = false;
+		again(x);
+	}
+}

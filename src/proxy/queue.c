@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Queues: requests for which every server of a pool is full wait, first come first, on their own
+ * thread. A place that comes free goes to this thread's queue, or, in proportion, to another's.
+ */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "proxy/exchange.h"
+
+void queue_join(struct exchange *x)
+{
+	struct thread *t = x->thread;
+	const struct conf_pool *p = x->pool->conf;
+	_Atomic uint32_t *queued = &t->proxy->queued[p->slot];
+
+	if (atomic_fetch_add(queued, 1) >= p->queue_length) {
+		atomic_fetch_sub(queued, 1);
+		stat_add(&x->pool->stat->c[STAT_REFUSED], 1);
+		exchange_fail(x, 503, "every server of pool %s is full and its queue too", p->name.s);
+		return;
+	}
+	if (x->queue_since == 0) {
+		x->queue_since = t->loop->now;
+		stat_add(&x->pool->stat->c[STAT_QUEUED], 1);
+	}
+	x->state = X_QUEUED;
+	TAILQ_INSERT_TAIL(&x->pool->shared->waiting, x, waiting);
+	x->pool->shared->nwaiting++;
+	t->nwaiting++;
+	exchange_arm(x);
+}
+
+void queue_leave(struct exchange *x)
+{
+	CHECK(x->state == X_QUEUED);
+	TAILQ_REMOVE(&x->pool->shared->waiting, x, waiting);
+	x->pool->shared->nwaiting--;
+	x->thread->nwaiting--;
+	atomic_fetch_sub(&x->thread->proxy->queued[x->pool->conf->slot], 1);
+	x->state = X_NEW;
+	loop_timer_stop(x->thread->loop, &x->timer);
+}
+
+/* The first of the queue tries again; false when it is back in the queue or there is none. */
+static bool queue_try(struct thread *t, struct pool_shared *s)
+{
+	struct exchange *x = TAILQ_FIRST(&s->waiting);
+
+	if (x == NULL)
+		return false;
+	queue_leave(x);
+	attempt_start(x);
+	if (x->state != X_QUEUED)
+		return true;
+	/* Still full: it keeps its turn. */
+	TAILQ_REMOVE(&s->waiting, x, waiting);
+	TAILQ_INSERT_HEAD(&s->waiting, x, waiting);
+	return false;
+}
+
+static void wake_others(struct thread *t)
+{
+	struct proxy *p = t->proxy;
+	unsigned i;
+
+	for (i = 0; i < p->nthreads; i++)
+		if (p->threads[i] != t)
+			loop_wake(p->threads[i]->loop);
+}
+
+void queue_next(struct thread *t, uint32_t pool_slot)
+{
+	uint32_t all = atomic_load_explicit(&t->proxy->queued[pool_slot], memory_order_relaxed);
+	struct pool_shared *s = t->by_pool[pool_slot];
+
+	if (likely(all == 0))
+		return;
+	/* Fair in proportion: others that wait get their share of the places. */
+	if (s == NULL || s->nwaiting == 0 || random_below(all) >= s->nwaiting)
+		wake_others(t);
+	else
+		queue_try(t, s);
+}
+
+void queue_all(struct thread *t)
+{
+	unsigned i, left = t->nwaiting;
+
+	if (left == 0)
+		return;
+	for (i = 0; i < BOARD_MAX_POOLS && left > 0; i++) {
+		struct pool_shared *s = t->by_pool[i];
+
+		if (s == NULL || s->nwaiting == 0)
+			continue;
+		left -= MIN(left, s->nwaiting);
+		while (queue_try(t, s))
+			;
+	}
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Servers and their connections on one worker thread of the proxy; see upstream.h. */
+#include "proxy/upstream.h"
+
+#include <errno.h>
+
+#include "base/check.h"
+#include "base/err.h"
+#include "net/sock.h"
+#include "proxy/exchange.h"
+
+struct server *server_get(struct thread *t, const struct conf_server *conf)
+{
+	struct board *board = t->proxy->role->board;
+	struct server *s = t->by_slot[conf->slot];
+
+	if (s != NULL && net_addr_eq(&s->address, &conf->address))
+		return s;
+	if (s != NULL) { /* it has moved: what is open to the old address ends by itself */
+		s->retired = true;
+		t->by_slot[conf->slot] = NULL;
+		s->users++;
+		server_unuse(s);
+	}
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return NULL;
+	s->thread = t;
+	s->slot = conf->slot;
+	s->address = conf->address;
+	s->board = board_server(board, conf->slot);
+	s->live = board_live(board, t->proxy->role->instance, conf->slot);
+	s->stat = thread_block(t, BOARD_SERVER, conf->slot);
+	TAILQ_INIT(&s->idle);
+	TAILQ_INIT(&s->busy);
+	TAILQ_INSERT_TAIL(&t->servers, s, link);
+	t->by_slot[conf->slot] = s;
+	return s;
+}
+
+static void close_idle(struct server *s)
+{
+	while (!TAILQ_EMPTY(&s->idle))
+		upstream_close(TAILQ_LAST(&s->idle, upstream_list), false);
+}
+
+void server_unuse(struct server *s)
+{
+	CHECK(s->users > 0);
+	s->users--;
+	if (!s->retired)
+		return;
+	if (!TAILQ_EMPTY(&s->idle)) {
+		s->users++; /* closing the last idle one must not free it under us */
+		close_idle(s);
+		s->users--;
+	}
+	if (s->users == 0) {
+		TAILQ_REMOVE(&s->thread->servers, s, link);
+		free(s);
+	}
+}
+
+/* Requests on a disabled server are cut; each may be tried elsewhere. */
+static void cut_busy(struct server *s)
+{
+	struct upstream *u;
+
+	while ((u = TAILQ_FIRST(&s->busy)) != NULL) {
+		struct exchange *x = u->x;
+
+		if (x->state == X_SENT || x->state == X_CONNECTING)
+			attempt_failed(x, FAIL_CLOSED);
+		else
+			exchange_cut(x, "the server was disabled");
+	}
+}
+
+void servers_sweep(struct thread *t, const struct snapshot *snap)
+{
+	struct server *s, *next;
+
+	for (s = TAILQ_FIRST(&t->servers); s != NULL; s = next) {
+		const struct conf_server *conf = s->slot < snap->slots ? snap->by_slot[s->slot] : NULL;
+		union server_word w = board_server_word(s->board);
+
+		next = TAILQ_NEXT(s, link);
+		s->users++;
+		if (t->by_slot[s->slot] == s &&
+		    (conf == NULL || !net_addr_eq(&conf->address, &s->address))) {
+			t->by_slot[s->slot] = NULL;
+			s->retired = true;
+		} else if (!s->retired && w.order == ORDER_DISABLE) {
+			cut_busy(s);
+			close_idle(s);
+		} else if (!s->retired && (w.state == SERVER_DOWN || w.order == ORDER_DRAIN)) {
+			close_idle(s);
+		}
+		/* What ended meanwhile may have taken the neighbour with it: look again. */
+		next = TAILQ_NEXT(s, link);
+		server_unuse(s);
+	}
+}
+
+bool server_take(struct server *s, uint32_t max)
+{
+	uint32_t n = atomic_fetch_add_explicit(&s->live->active, 1, memory_order_relaxed);
+
+	if (max == 0 || n < max)
+		return true;
+	atomic_fetch_sub_explicit(&s->live->active, 1, memory_order_relaxed);
+	return false;
+}
+
+void server_give(struct server *s)
+{
+	atomic_fetch_sub_explicit(&s->live->active, 1, memory_order_relaxed);
+}
+
+static void upstream_event(struct loop_io *io, uint32_t events)
+{
+	struct upstream *u = CONTAINER_OF(io, struct upstream, s.io);
+
+	CHECK_MAGIC(u, UPSTREAM_MAGIC);
+	stream_events(&u->s, events);
+	if (u->x != NULL) {
+		exchange_upstream_event(u);
+		return;
+	}
+	/* Idle: an end, or bytes that no request asked for; neither can be used. */
+	if (u->s.readable || u->s.broken)
+		upstream_close(u, false);
+}
+
+static void upstream_timeout(struct loop_timer *timer)
+{
+	struct upstream *u = CONTAINER_OF(timer, struct upstream, timer);
+
+	CHECK_MAGIC(u, UPSTREAM_MAGIC);
+	upstream_close(u, false);
+}
+
+struct upstream *upstream_reuse(struct server *s, struct exchange *x)
+{
+	struct upstream *u = TAILQ_FIRST(&s->idle);
+
+	if (u == NULL)
+		return NULL;
+	CHECK_MAGIC(u, UPSTREAM_MAGIC);
+	TAILQ_REMOVE(&s->idle, u, link);
+	s->nidle--;
+	TAILQ_INSERT_HEAD(&s->busy, u, link);
+	loop_timer_stop(s->thread->loop, &u->timer);
+	u->x = x;
+	u->reused = true;
+	return u;
+}
+
+struct upstream *upstream_connect(struct server *s, struct exchange *x, enum fail_why *why)
+{
+	struct thread *t = s->thread;
+	struct upstream *u;
+	bool done;
+	int fd;
+
+	fd = net_connect(&s->address, &done);
+	if (fd < 0) {
+		*why = errno == EMFILE || errno == ENFILE || errno == EADDRNOTAVAIL ||
+				       errno == ENOBUFS || errno == ENOMEM
+			       ? FAIL_LOCAL
+			       : fail_errno(errno);
+		return NULL;
+	}
+	*why = FAIL_LOCAL;
+	u = slab_alloc(&t->upstream_slab);
+	if (u == NULL) {
+		net_close(fd);
+		return NULL;
+	}
+	*u = (struct upstream){ .magic = UPSTREAM_MAGIC, .connecting = !done, .server = s, .x = x };
+	stream_init(&u->s, fd, upstream_event);
+	u->s.writable = done;
+	u->timer.fn = upstream_timeout;
+	if (loop_add(t->loop, &u->s.io, LOOP_IN | LOOP_OUT | LOOP_RDHUP) != OK) {
+		net_close(fd);
+		slab_put(&t->upstream_slab, u);
+		return NULL;
+	}
+	s->users++;
+	TAILQ_INSERT_HEAD(&s->busy, u, link);
+	stat_add(&s->stat->c[STAT_OPEN], 1);
+	if (done)
+		stat_add(&s->stat->c[STAT_CONNECTIONS], 1);
+	return u;
+}
+
+void upstream_close(struct upstream *u, bool reset)
+{
+	struct server *s = u->server;
+	struct thread *t = s->thread;
+
+	CHECK_MAGIC(u, UPSTREAM_MAGIC);
+	u->magic = 0;
+	loop_timer_stop(t->loop, &u->timer);
+	if (u->x != NULL) {
+		TAILQ_REMOVE(&s->busy, u, link);
+	} else {
+		TAILQ_REMOVE(&s->idle, u, link);
+		s->nidle--;
+	}
+	loop_remove(t->loop, &u->s.io);
+	stream_close(&u->s, reset);
+	stat_add(&s->stat->c[STAT_OPEN], (uint64_t)-1);
+	STAILQ_INSERT_TAIL(&t->dead_upstreams, u, dead);
+	loop_defer(t->loop, &t->reaper);
+	server_unuse(s);
+}
+
+/* Whether something lies unread on a connection that is to be kept. */
+static bool has_stray(struct upstream *u)
+{
+	char byte;
+
+	return u->s.readable && stream_recv(&u->s, &byte, 1) != ERR_AGAIN;
+}
+
+void upstream_keep(struct upstream *u, uint32_t max, uint64_t keep_alive)
+{
+	struct server *s = u->server;
+
+	if (s->retired || s->nidle >= max || u->s.broken || u->s.hup || u->s.eof ||
+	    s->thread->closing || has_stray(u)) {
+		upstream_close(u, false);
+		return;
+	}
+	TAILQ_REMOVE(&s->busy, u, link);
+	TAILQ_INSERT_HEAD(&s->idle, u, link);
+	s->nidle++;
+	u->x = NULL;
+	loop_timer_set(s->thread->loop, &u->timer, keep_alive);
+}
+
+unsigned upstream_evict(struct thread *t, unsigned n)
+{
+	struct server *s;
+	unsigned closed = 0;
+
+	TAILQ_FOREACH(s, &t->servers, link) {
+		s->users++;
+		while (closed < n && !TAILQ_EMPTY(&s->idle)) {
+			upstream_close(TAILQ_LAST(&s->idle, upstream_list), false);
+			closed++;
+		}
+		s->users--;
+	}
+	return closed;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Servers and the connections to them, on one thread: kept open and reused across clients, counted
+ * against limits that all threads share.
+ */
+#ifndef PROXY_UPSTREAM_H
+#define PROXY_UPSTREAM_H
+
+#include "net/stream.h"
+#include "proxy/thread.h"
+#include "stat/fail.h"
+
+#define UPSTREAM_MAGIC 0x0b57a3e1u
+
+TAILQ_HEAD(upstream_list, upstream);
+
+struct server {
+	TAILQ_ENTRY(server) link;
+	struct thread *thread;
+	uint32_t slot;
+	bool retired; /* no longer configured so: freed with its last connection */
+	struct net_addr address;
+	struct board_server *board;
+	struct board_live *live;
+	struct stat_block *stat;
+	struct upstream_list idle; /* the latest used first */
+	struct upstream_list busy;
+	unsigned nidle;
+	unsigned users; /* connections and requests */
+};
+
+struct upstream {
+	uint32_t magic;
+	bool connecting;
+	bool reused; /* it carried a request before the present one */
+	struct stream s;
+	TAILQ_ENTRY(upstream) link; /* server's idle or busy */
+	STAILQ_ENTRY(upstream) dead;
+	struct loop_timer timer; /* while idle */
+	struct server *server;
+	struct exchange *x; /* NULL while idle */
+};
+
+/* The thread's server for a configured one, made when new or when its address changed. NULL when
+ * out of memory. */
+struct server *server_get(struct thread *t, const struct conf_server *conf);
+void server_unuse(struct server *s);
+/* Drops servers that snapshot does not name, and the connections of those ordered out. */
+void servers_sweep(struct thread *t, const struct snapshot *snap);
+
+/* A place among the server's requests: false when max is reached. 0: no limit. */
+bool server_take(struct server *s, uint32_t max);
+void server_give(struct server *s);
+
+/* A kept connection; NULL when there is none. */
+struct upstream *upstream_reuse(struct server *s, struct exchange *x);
+/* Starts a new one; NULL with *why, u->connecting says whether it is already there. */
+struct upstream *upstream_connect(struct server *s, struct exchange *x, enum fail_why *why);
+/* Back to the kept ones, at most max, for keep_alive ns. */
+void upstream_keep(struct upstream *u, uint32_t max, uint64_t keep_alive);
+void upstream_close(struct upstream *u, bool reset);
+/* Closes kept connections of the thread, at most n, to make room for others. */
+unsigned upstream_evict(struct thread *t, unsigned n);
+
+#endif
