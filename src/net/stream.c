@@ -88,7 +88,7 @@ static ssize_t send_some(struct stream *s, const struct iovec *iov, int n)
 
 	do
 		sent = n == 1 ? send(s->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
-			      : sendmsg(s->io.fd, &m, MSG_NOSIGNAL);
+		              : sendmsg(s->io.fd, &m, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0 && errno == EAGAIN) {
 		s->writable = false;

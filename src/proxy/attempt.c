@@ -20,7 +20,7 @@ struct choice {
 static uint32_t server_max(const struct conf_pool *p, unsigned i)
 {
 	return p->servers[i].max_connections != 0 ? p->servers[i].max_connections
-						  : p->max_connections;
+	                                          : p->max_connections;
 }
 
 static bool choice_skip(void *arg, unsigned i)
@@ -46,7 +46,7 @@ static uint32_t choice_load(void *arg, unsigned i)
 	struct choice *choice = arg;
 
 	return atomic_load_explicit(&choice->x->pool->servers[i]->live->active,
-				    memory_order_relaxed);
+	                            memory_order_relaxed);
 }
 
 /* Takes a place at a server: OK, ERR_FULL when all that would do are full, ERR_NOT_FOUND. */
@@ -54,10 +54,9 @@ static int choose(struct exchange *x)
 {
 	struct pool *p = x->pool;
 	struct choice choice = { .x = x };
-	const struct balance_pick pick = { .hash = x->hash,
-					   .skip = choice_skip,
-					   .load = choice_load,
-					   .arg = &choice };
+	const struct balance_pick pick = {
+		.hash = x->hash, .skip = choice_skip, .load = choice_load, .arg = &choice
+	};
 	unsigned turns;
 
 	for (turns = 0; turns < 8; turns++) {
@@ -108,12 +107,13 @@ static void no_server(struct exchange *x)
 	char why[256];
 
 	if (x->ntried > 0) {
-		exchange_fail(x, x->last_fail == FAIL_TIMEOUT || x->last_fail == FAIL_CONNECT_TIMEOUT
-				      ? 504
-				      : 502,
-			      "no other server in pool %s after %u attempts: %s",
-			      x->pool->conf->name.s, x->attempts,
-			      fail_text((enum fail_why)x->last_fail));
+		exchange_fail(x,
+		              x->last_fail == FAIL_TIMEOUT || x->last_fail == FAIL_CONNECT_TIMEOUT
+		                  ? 504
+		                  : 502,
+		              "no other server in pool %s after %u attempts: %s",
+		              x->pool->conf->name.s, x->attempts,
+		              fail_text((enum fail_why)x->last_fail));
 		return;
 	}
 	why_no_server(x, why, sizeof(why));
@@ -198,7 +198,7 @@ void attempt_release(struct exchange *x, bool keep)
 		x->up = NULL;
 		if (keep)
 			upstream_keep(u, x->pool->conf->idle_connections,
-				      EXCHANGE_TIMEOUT(x, keep_alive));
+			              EXCHANGE_TIMEOUT(x, keep_alive));
 		else
 			upstream_close(u, !x->request_done);
 	}
@@ -273,12 +273,15 @@ static void again(struct exchange *x)
 static void give_up(struct exchange *x, enum fail_why why, const char *note)
 {
 	const bool late = why == FAIL_TIMEOUT || why == FAIL_CONNECT_TIMEOUT;
-	const char *name = board_slot_name(x->thread->proxy->role->board, BOARD_SERVER,
-					   x->server->slot);
+	const char *name =
+	    board_slot_name(x->thread->proxy->role->board, BOARD_SERVER, x->server->slot);
 
-	exchange_fail(x, late ? 504 : why == FAIL_LOCAL ? 503 : 502,
-		      "server %s: %s (attempt %u%s)", name ? name : "?", fail_text(why), x->attempts,
-		      note);
+	exchange_fail(x,
+	              late                ? 504
+	              : why == FAIL_LOCAL ? 503
+	                                  : 502,
+	              "server %s: %s (attempt %u%s)", name ? name : "?", fail_text(why),
+	              x->attempts, note);
 }
 
 void attempt_failed(struct exchange *x, enum fail_why why)
@@ -286,7 +289,7 @@ void attempt_failed(struct exchange *x, enum fail_why why)
 	struct upstream *u = x->up;
 	/* A kept connection that the server closed meanwhile: no failure of the server. */
 	const bool stale = u != NULL && u->reused && x->sent && !x->got &&
-			   (why == FAIL_RESET || why == FAIL_CLOSED);
+	                   (why == FAIL_RESET || why == FAIL_CLOSED);
 	const bool may = x->status == 0 && !x->got && (!x->sent || x->repeatable);
 
 	CHECK(x->server != NULL);
@@ -301,17 +304,18 @@ void attempt_failed(struct exchange *x, enum fail_why why)
 	}
 	if (!stale)
 		report_failure(x, why);
-	stat_add(&x->server->stat->c[is_connect_failure(why) ? STAT_CONNECT_ERRORS
-							     : STAT_RESPONSE_ERRORS],
-		 1);
+	stat_add(&x->server->stat
+	              ->c[is_connect_failure(why) ? STAT_CONNECT_ERRORS : STAT_RESPONSE_ERRORS],
+	         1);
 	if (!may) {
 		give_up(x, why, x->sent && !x->got ? "; it may not be sent twice" : "");
-	} else if (why == FAIL_LOCAL && upstream_evict(x->thread, 16) + client_evict(x->thread, 16) == 0) {
+	} else if (why == FAIL_LOCAL &&
+	           upstream_evict(x->thread, 16) + client_evict(x->thread, 16) == 0) {
 		give_up(x, why, "");
 	} else if (x->attempts > retries_of(x)) {
 		give_up(x, why, retries_of(x) > 0 ? ", no retries left" : "");
 	} else if (!retry_budget_take(&x->pool->shared->budget, x->thread->loop->now,
-				      x->pool->conf->retry_budget)) {
+	                              x->pool->conf->retry_budget)) {
 		stat_add(&x->pool->stat->c[STAT_BUDGET], 1);
 		give_up(x, why, "; the pool's retry budget is used up");
 	} else {

@@ -108,7 +108,8 @@ void client_done(struct client *c, bool keep)
 	if (c->s.broken) {
 		client_close(c, true);
 	} else if (!keep && (!c->s.eof || !flow_empty(&c->s.out))) {
-		/* What waits unread would turn close() into a reset that may overtake the answer. */
+		/* What waits unread would turn close() into a reset that may overtake the answer.
+		 */
 		if (c->last && flow_empty(&c->s.out) && flow_empty(&c->in) && !c->s.readable)
 			client_close(c, false);
 		else
@@ -128,8 +129,8 @@ static bool client_parse(struct client *c, const char *data, size_t len, size_t 
 {
 	const struct conf_listener *l = c->listener->conf;
 	const struct http_limits limits = { .max_line = l->max_line,
-					    .max_head = l->max_header_size,
-					    .max_fields = l->max_headers };
+		                            .max_head = l->max_header_size,
+		                            .max_fields = l->max_headers };
 	struct http_head *h = &c->thread->request;
 	int n = http_parse_request(h, data, len, &limits, &c->scanned);
 
@@ -139,7 +140,7 @@ static bool client_parse(struct client *c, const char *data, size_t len, size_t 
 		return true;
 	}
 	if (n < 0) {
-		exchange_refuse(c, (enum http_fault)-n);
+		exchange_refuse(c, (enum http_fault) - n);
 		return false;
 	}
 	c->scanned = 0;

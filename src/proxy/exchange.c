@@ -72,7 +72,7 @@ static void exchange_timer(struct loop_timer *timer)
 	case X_QUEUED:
 		stat_add(&x->pool->stat->c[STAT_QUEUE_TIMEOUTS], 1);
 		exchange_fail(x, 503, "no free connection in pool %s within its queue_timeout",
-			      x->pool->conf->name.s);
+		              x->pool->conf->name.s);
 		break;
 	case X_CONNECTING:
 		attempt_failed(x, FAIL_CONNECT_TIMEOUT);
@@ -160,8 +160,8 @@ static void log_end(struct exchange *x, uint64_t now)
 	if (x->route != NULL)
 		r.route = x->route->name;
 	if (x->server != NULL)
-		r.server = str_from(board_slot_name(x->thread->proxy->role->board, BOARD_SERVER,
-						    x->server->slot));
+		r.server = str_from(
+		    board_slot_name(x->thread->proxy->role->board, BOARD_SERVER, x->server->slot));
 	access_log_put(x->thread->log, l->slot, &r);
 }
 
@@ -331,7 +331,7 @@ static void note_request(struct exchange *x, const struct http_head *h)
 }
 
 static uint64_t balance_hash(const struct exchange *x, const struct http_head *h,
-			     const struct net_addr *peer)
+                             const struct net_addr *peer)
 {
 	const struct conf_pool *p = x->pool->conf;
 
@@ -398,13 +398,13 @@ static void exchange_route(struct exchange *x, const struct http_head *h)
 		return;
 	}
 	q = (struct route_query){ .listener = (uint32_t)(x->lconf - c->listeners),
-				  .head = h,
-				  .client = &peer };
+		                  .head = h,
+		                  .client = &peer };
 	x->route = route_find(snap->routes, &q);
 	if (x->route == NULL) {
 		exchange_fail(x, 404, "no route for host %.*s and path %.*s",
-			      (int)MIN(h->host.len, 100u), h->host.len ? h->host.s : "",
-			      (int)MIN(h->path.len, 100u), h->path.s);
+		              (int)MIN(h->host.len, 100u), h->host.len ? h->host.s : "",
+		              (int)MIN(h->path.len, 100u), h->path.s);
 		return;
 	}
 	x->body_limit = x->route->max_body != 0 ? x->route->max_body : x->lconf->max_body;
@@ -451,8 +451,8 @@ size_t exchange_start(struct client *c, const struct http_head *h, struct str re
 	if (used < 0) {
 		x->client_close = true;
 		x->request_done = false;
-		exchange_fail(x, http_fault_status((enum http_fault)-used), "%s",
-			      http_fault_text((enum http_fault)-used));
+		exchange_fail(x, http_fault_status((enum http_fault) - used), "%s",
+		              http_fault_text((enum http_fault) - used));
 		return rest.len;
 	}
 	exchange_route(x, h);

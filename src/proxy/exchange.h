@@ -13,39 +13,39 @@
 #include "proxy/upstream.h"
 
 #define EXCHANGE_MAGIC 0xe8c4a63eu
-#define EXCHANGE_TRIED 8     /* servers remembered as tried */
-#define EXCHANGE_HEAD  1536  /* bytes of a request head kept without an allocation of its own */
+#define EXCHANGE_TRIED 8    /* servers remembered as tried */
+#define EXCHANGE_HEAD  1536 /* bytes of a request head kept without an allocation of its own */
 
 enum exchange_state {
 	X_NEW,
-	X_QUEUED,     /* all servers are full: waits in pool_shared.waiting */
+	X_QUEUED, /* all servers are full: waits in pool_shared.waiting */
 	X_CONNECTING,
-	X_SENT,       /* the head is on its way; no byte of the response yet */
-	X_RESPONSE,   /* the response's head was passed on */
-	X_FLUSH,      /* response complete; the client has not taken all of it */
+	X_SENT,     /* the head is on its way; no byte of the response yet */
+	X_RESPONSE, /* the response's head was passed on */
+	X_FLUSH,    /* response complete; the client has not taken all of it */
 	X_TUNNEL,
 	X_ENDED,
 };
 
 struct exchange {
 	uint32_t magic;
-	uint8_t state; /* enum exchange_state */
-	uint8_t method; /* enum http_method */
-	uint8_t minor;  /* the client's HTTP/1.minor */
-	bool client_close;     /* the request said that it is the last */
-	bool upgrade;          /* it asked for one */
-	bool expect;           /* it waits for 100 Continue */
-	bool repeatable;       /* idempotent and without body: may be sent again */
-	bool sent;             /* bytes of it went to a server in this attempt */
-	bool got;              /* bytes of a response came in this attempt */
-	bool fresh;            /* the next attempt makes a connection of its own */
-	bool trusted;          /* the client is in `trust` */
-	bool request_done;     /* its body is through */
-	bool response_close;   /* the response ends the client's connection */
-	bool dechunk;          /* HTTP/1.0 client: chunks are unpacked */
-	bool upstream_close;   /* the server ends its connection after this response */
-	bool upload_dead;      /* the server takes no more of the body */
-	bool placed;           /* holds a place at `server` */
+	uint8_t state;       /* enum exchange_state */
+	uint8_t method;      /* enum http_method */
+	uint8_t minor;       /* the client's HTTP/1.minor */
+	bool client_close;   /* the request said that it is the last */
+	bool upgrade;        /* it asked for one */
+	bool expect;         /* it waits for 100 Continue */
+	bool repeatable;     /* idempotent and without body: may be sent again */
+	bool sent;           /* bytes of it went to a server in this attempt */
+	bool got;            /* bytes of a response came in this attempt */
+	bool fresh;          /* the next attempt makes a connection of its own */
+	bool trusted;        /* the client is in `trust` */
+	bool request_done;   /* its body is through */
+	bool response_close; /* the response ends the client's connection */
+	bool dechunk;        /* HTTP/1.0 client: chunks are unpacked */
+	bool upstream_close; /* the server ends its connection after this response */
+	bool upload_dead;    /* the server takes no more of the body */
+	bool placed;         /* holds a place at `server` */
 	struct client *client;
 	struct thread *thread;
 	struct view *view;
@@ -53,43 +53,43 @@ struct exchange {
 	const struct conf_listener *lconf;
 	const struct conf_route *route; /* NULL: none found */
 	struct pool *pool;
-	struct server *server;   /* of the present attempt */
-	struct upstream *up;     /* NULL between attempts */
+	struct server *server; /* of the present attempt */
+	struct upstream *up;   /* NULL between attempts */
 	struct loop_timer timer;
 	union {
 		TAILQ_ENTRY(exchange) waiting;
 		STAILQ_ENTRY(exchange) dead;
 	};
-	uint64_t started;      /* loop time */
-	uint64_t head_at;      /* of the response's head; 0: not yet */
+	uint64_t started; /* loop time */
+	uint64_t head_at; /* of the response's head; 0: not yet */
 	uint64_t queue_since;
 	uint64_t bytes_in, bytes_out;
-	uint64_t hash;         /* of the source or a header, for the balancing that wants it */
-	uint64_t body_limit;   /* of the request; 0: none */
+	uint64_t hash;       /* of the source or a header, for the balancing that wants it */
+	uint64_t body_limit; /* of the request; 0: none */
 
-	enum http_body body;   /* framing of the request's body and what is left of it */
+	enum http_body body; /* framing of the request's body and what is left of it */
 	uint64_t body_left;
 	struct http_chunked chunked;
-	struct str slice;      /* body bytes that lie in the scratch, only during the take-on */
-	struct flow hold;      /* body bytes that wait for a connection */
+	struct str slice; /* body bytes that lie in the scratch, only during the take-on */
+	struct flow hold; /* body bytes that wait for a connection */
 
-	enum http_body rbody;  /* the same of the response */
+	enum http_body rbody; /* the same of the response */
 	uint64_t rbody_left;
 	struct http_chunked rchunked;
-	struct flow rin;       /* part of a response head */
+	struct flow rin; /* part of a response head */
 	size_t rscanned;
-	unsigned status;       /* sent to the client; 0: none */
+	unsigned status; /* sent to the client; 0: none */
 
 	unsigned attempts;
 	unsigned ntried;
 	struct server *tried[EXCHANGE_TRIED];
-	uint8_t last_fail;     /* enum fail_why */
-	char *reason;          /* of an error answer or an abort, for the log; malloc'ed */
+	uint8_t last_fail; /* enum fail_why */
+	char *reason;      /* of an error answer or an abort, for the log; malloc'ed */
 
-	char *head;            /* request head for the server; head_space or malloc'ed */
+	char *head; /* request head for the server; head_space or malloc'ed */
 	uint32_t head_len;
 	struct str method_text, target, host, accept, agent, referer, id; /* in head or extra */
-	char *extra;           /* copies that do not stand in head, malloc'ed */
+	char *extra; /* copies that do not stand in head, malloc'ed */
 	char head_space[EXCHANGE_HEAD];
 };
 
@@ -105,7 +105,7 @@ void exchange_upstream_event(struct upstream *u);
 
 /* Answers with an error of our own and ends, or cuts, when the response has begun. */
 void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 /* The client is gone, or the response cannot be completed: both connections end. */
 void exchange_cut(struct exchange *x, const char *why);
 /* The one place where an exchange ends. keep: the client may send the next request. */

@@ -87,7 +87,7 @@ static struct str put_id(struct out *o)
 static struct str moved(struct str line, const struct http_field *f)
 {
 	return line.s == NULL ? STR_NONE
-			      : (struct str){ line.s + (f->value.s - f->line.s), f->value.len };
+	                      : (struct str){ line.s + (f->value.s - f->line.s), f->value.len };
 }
 
 /* Copies the fields that go on; remembers those that logs and answers need. */
@@ -112,7 +112,8 @@ static void request_fields(struct exchange *x, const struct http_head *h, struct
 		case HTTP_FIELD_X_FORWARDED_FOR:
 			continue;
 		case HTTP_FIELD_X_REQUEST_ID:
-			if (x->trusted && x->id.s == NULL && f->value.len > 0 && f->value.len <= 128)
+			if (x->trusted && x->id.s == NULL && f->value.len > 0 &&
+			    f->value.len <= 128)
 				x->id = moved(put_str(o, f->line), f);
 			continue;
 		case HTTP_FIELD_EXPECT:

@@ -28,7 +28,8 @@ static void listener_pause(struct listener *l)
 
 static bool at_limit(const struct listener *l)
 {
-	const uint32_t all = atomic_load_explicit(l->thread->proxy->connections, memory_order_relaxed);
+	const uint32_t all =
+	    atomic_load_explicit(l->thread->proxy->connections, memory_order_relaxed);
 	const uint32_t max = l->conf->max_connections;
 
 	return all >= l->view->snap->max_connections ||
@@ -70,7 +71,7 @@ void listeners_resume(struct thread *t)
 {
 	struct listener *l;
 
-	TAILQ_FOREACH(l, &t->listeners, link) {
+	TAILQ_FOREACH (l, &t->listeners, link) {
 		if (l->paused && !l->removed && !at_limit(l)) {
 			l->paused = false;
 			listener_watch(l);
@@ -110,7 +111,8 @@ static void listener_set(struct listener *l, struct view *v, const struct listen
 	view_use(v);
 	if (l->conf == NULL) {
 		l->stat = thread_block(t, BOARD_LISTENER, conf->slot);
-		l->connections = &board_node(r->board)->listener_connections[r->instance][conf->slot];
+		l->connections =
+		    &board_node(r->board)->listener_connections[r->instance][conf->slot];
 	}
 	l->view = v;
 	l->conf = conf;
@@ -126,11 +128,11 @@ static bool is_of(const struct listener *l, const struct view *v, const struct l
 }
 
 static struct listener *listener_find(struct thread *t, struct view *v,
-				      const struct listen_socket *s)
+                                      const struct listen_socket *s)
 {
 	struct listener *l;
 
-	TAILQ_FOREACH(l, &t->listeners, link)
+	TAILQ_FOREACH (l, &t->listeners, link)
 		if (is_of(l, v, s))
 			return l;
 	return NULL;
@@ -142,7 +144,7 @@ static void listener_new(struct thread *t, struct view *v, const struct listen_s
 
 	if (l == NULL) {
 		log_error("listener_lost", v->snap->conf->listeners[s->listener].name.s,
-			  "out of memory");
+		          "out of memory");
 		return;
 	}
 	l->thread = t;

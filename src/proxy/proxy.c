@@ -67,8 +67,8 @@ static int make_threads(struct proxy *p, unsigned wanted, char *why, size_t why_
 		struct thread *t = thread_start(p, p->nthreads);
 
 		if (t == NULL) {
-			snprintf(why, why_size, "thread %u of %u cannot be started", p->nthreads + 1,
-				 wanted);
+			snprintf(why, why_size, "thread %u of %u cannot be started",
+			         p->nthreads + 1, wanted);
 			return ERR_SYSTEM;
 		}
 		p->threads[p->nthreads++] = t;
@@ -86,7 +86,7 @@ static void set_logs(struct proxy *p, const struct role_conf *rc)
 
 		if (l->access_log.on)
 			access_log_set(p->log, l->slot, fd >= 0 ? dup(fd) : -1,
-				       (enum conf_log_format)l->access_log.format);
+			               (enum conf_log_format)l->access_log.format);
 		else
 			access_log_set(p->log, l->slot, -1, LOG_FORMAT_JSON);
 	}
@@ -183,7 +183,7 @@ static void proxy_drain(struct role *r)
 		thread_wait(p->threads[i]);
 	snapshot_close_sockets(p->current);
 	log_notice("draining", NULL, "%u connections are open; each gets the answer it waits for",
-		   atomic_load(p->connections));
+	           atomic_load(p->connections));
 }
 
 /* Reopened access logs: as they come with a configuration. */

@@ -17,7 +17,8 @@ void queue_join(struct exchange *x)
 	if (atomic_fetch_add(queued, 1) >= p->queue_length) {
 		atomic_fetch_sub(queued, 1);
 		stat_add(&x->pool->stat->c[STAT_REFUSED], 1);
-		exchange_fail(x, 503, "every server of pool %s is full and its queue too", p->name.s);
+		exchange_fail(x, 503, "every server of pool %s is full and its queue too",
+		              p->name.s);
 		return;
 	}
 	if (x->queue_since == 0) {

@@ -55,13 +55,14 @@ static bool request_pass(struct exchange *x, struct str data)
 
 	if (n < 0) {
 		x->client_close = true;
-		exchange_fail(x, http_fault_status((enum http_fault)-n), "%s",
-			      http_fault_text((enum http_fault)-n));
+		exchange_fail(x, http_fault_status((enum http_fault) - n), "%s",
+		              http_fault_text((enum http_fault) - n));
 		return false;
 	}
 	if ((size_t)n < data.len && flow_add(&c->in, data.s + n, data.len - (size_t)n) != OK)
 		x->client_close = true;
-	if (x->body_limit != 0 && x->body == HTTP_BODY_CHUNKED && x->bytes_in > x->body_limit + x->head_len) {
+	if (x->body_limit != 0 && x->body == HTTP_BODY_CHUNKED &&
+	    x->bytes_in > x->body_limit + x->head_len) {
 		exchange_fail(x, 413, "the body is larger than max_body");
 		return false;
 	}

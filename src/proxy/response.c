@@ -131,8 +131,8 @@ static void note_response(struct exchange *x, const struct http_head *h)
 	x->upstream_close = h->close || x->rbody == HTTP_BODY_UNTIL_CLOSE;
 	x->dechunk = x->rbody == HTTP_BODY_CHUNKED && x->minor == 0;
 	x->response_close = x->client_close || x->dechunk || x->rbody == HTTP_BODY_UNTIL_CLOSE ||
-			    (!x->request_done && h->status >= 300) || x->thread->closing ||
-			    x->listener->removed;
+	                    (!x->request_done && h->status >= 300) || x->thread->closing ||
+	                    x->listener->removed;
 	x->state = X_RESPONSE;
 }
 
@@ -142,17 +142,17 @@ static size_t response_head(struct exchange *x, struct str data)
 	struct thread *t = x->thread;
 	const struct conf_listener *l = x->lconf;
 	const struct http_limits limits = { .max_line = MAX(l->max_line, 8192u),
-					    .max_head = MAX(l->max_header_size, 32768u),
-					    .max_fields = HTTP_MAX_FIELDS };
+		                            .max_head = MAX(l->max_header_size, 32768u),
+		                            .max_fields = HTTP_MAX_FIELDS };
 	struct http_head *h = &t->response;
 	int n = http_parse_response(h, data.s, data.len, &limits, &x->rscanned,
-				    (enum http_method)x->method);
+	                            (enum http_method)x->method);
 	size_t len;
 
 	if (n < 0) {
 		stat_add(&x->server->stat->c[STAT_RESPONSE_ERRORS], 1);
 		exchange_fail(x, 502, "server sent an invalid response: %s",
-			      http_fault_text((enum http_fault)-n));
+		              http_fault_text((enum http_fault) - n));
 		return 0;
 	}
 	if (n == 0) {

@@ -109,7 +109,7 @@ static bool index_servers(struct snapshot *s)
 }
 
 struct snapshot *snapshot_new(struct proxy *p, const struct role_conf *rc, struct snapshot *old,
-			      char *why, size_t why_size)
+                              char *why, size_t why_size)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 
@@ -288,8 +288,8 @@ static bool pool_weigh(struct pool *p, uint64_t epoch)
 struct pool *view_pool(struct view *v, uint32_t index)
 {
 	struct thread *t = v->thread;
-	uint64_t epoch = atomic_load_explicit(board_epoch(t->proxy->role->board),
-					      memory_order_acquire);
+	uint64_t epoch =
+	    atomic_load_explicit(board_epoch(t->proxy->role->board), memory_order_acquire);
 	struct pool *p = v->pools[index];
 
 	if (unlikely(p == NULL)) {

@@ -42,7 +42,7 @@ struct snapshot {
 
 /* NULL with why when memory or a descriptor is missing. `old` (may be NULL) gives its sockets. */
 struct snapshot *snapshot_new(struct proxy *p, const struct role_conf *rc, struct snapshot *old,
-			      char *why, size_t why_size);
+                              char *why, size_t why_size);
 /* Drops one use; the last frees it. Any thread. */
 void snapshot_drop(struct snapshot *s);
 /* The new one counts: sockets that both have are its own now; the others of the old are closed.
@@ -76,7 +76,7 @@ struct pool {
 struct view {
 	struct snapshot *snap;
 	struct thread *thread;
-	unsigned users;      /* requests and listeners */
+	unsigned users;       /* requests and listeners */
 	struct pool *pools[]; /* by index; NULL until used */
 };
 

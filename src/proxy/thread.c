@@ -87,8 +87,10 @@ static void take_over(struct thread *t, struct snapshot *next, enum thread_order
 		struct view *v = view_new(t, next);
 
 		if (v == NULL) {
-			log_error("reload_lost", NULL, "thread %u: out of memory, it keeps the old "
-						       "configuration", t->index);
+			log_error("reload_lost", NULL,
+			          "thread %u: out of memory, it keeps the old "
+			          "configuration",
+			          t->index);
 			return;
 		}
 		t->view = v;
@@ -138,7 +140,7 @@ static bool is_pressed(const struct thread *t)
 
 	if (t->nwaiting > 0)
 		return true;
-	TAILQ_FOREACH(l, &t->listeners, link)
+	TAILQ_FOREACH (l, &t->listeners, link)
 		if (l->paused)
 			return true;
 	return false;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A worker thread of the proxy: its loop, its memory, its connections. Nothing in it is touched by
- * another thread but `next`, `order` and `acked`, by which the main thread hands over configurations.
+ * another thread but `next`, `order` and `acked`, by which the main thread hands over
+ * configurations.
  */
 #ifndef PROXY_THREAD_H
 #define PROXY_THREAD_H
@@ -34,17 +35,17 @@ struct thread {
 	enum thread_order order;
 	uint64_t wanted, acked; /* hand-overs */
 
-	struct view *view; /* of the present configuration */
-	bool closing;      /* retired or draining: each answer is a client's last here */
+	struct view *view;          /* of the present configuration */
+	bool closing;               /* retired or draining: each answer is a client's last here */
 	struct client_list clients; /* all of them, the longest idle first among the idle */
 	struct client_list idle;
 	unsigned nclients;
 	struct server_list servers;
-	struct server **by_slot;        /* BOARD_MAX_SERVERS */
-	struct pool_shared **by_pool;   /* BOARD_MAX_POOLS */
+	struct server **by_slot;      /* BOARD_MAX_SERVERS */
+	struct pool_shared **by_pool; /* BOARD_MAX_POOLS */
 	struct listener_list listeners;
-	unsigned nwaiting;              /* requests in queues of this thread */
-	struct loop_timer tick;         /* sweeps, queues, paused listeners */
+	unsigned nwaiting;      /* requests in queues of this thread */
+	struct loop_timer tick; /* sweeps, queues, paused listeners */
 	uint64_t swept_epoch;
 	uint64_t drain_since;
 	struct access_ring *log;
@@ -88,15 +89,14 @@ struct proxy {
 	const struct role_conf *unused[64]; /* configurations that no thread uses any more */
 	unsigned nunused;
 	bool draining;
-	_Atomic uint32_t *connections;          /* clients of this process */
+	_Atomic uint32_t *connections;            /* clients of this process */
 	_Atomic uint32_t queued[BOARD_MAX_POOLS]; /* requests that wait, by pool slot */
 };
 
 /* The last use of a configuration is gone. Any thread; the main thread tells the harness. */
 void proxy_let_go(struct proxy *p, const struct role_conf *rc);
 
-static inline struct stat_block *thread_block(struct thread *t, enum board_kind kind,
-					      uint32_t slot)
+static inline struct stat_block *thread_block(struct thread *t, enum board_kind kind, uint32_t slot)
 {
 	return board_block(t->proxy->role->board, t->proxy->role->instance, t->index, kind, slot);
 }

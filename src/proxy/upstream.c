@@ -3,6 +3,7 @@
 #include "proxy/upstream.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "base/err.h"
@@ -81,7 +82,8 @@ void servers_sweep(struct thread *t, const struct snapshot *snap)
 	struct server *s, *next;
 
 	for (s = TAILQ_FIRST(&t->servers); s != NULL; s = next) {
-		const struct conf_server *conf = s->slot < snap->slots ? snap->by_slot[s->slot] : NULL;
+		const struct conf_server *conf =
+		    s->slot < snap->slots ? snap->by_slot[s->slot] : NULL;
 		union server_word w = board_server_word(s->board);
 
 		next = TAILQ_NEXT(s, link);
@@ -166,9 +168,9 @@ struct upstream *upstream_connect(struct server *s, struct exchange *x, enum fai
 	fd = net_connect(&s->address, &done);
 	if (fd < 0) {
 		*why = errno == EMFILE || errno == ENFILE || errno == EADDRNOTAVAIL ||
-				       errno == ENOBUFS || errno == ENOMEM
-			       ? FAIL_LOCAL
-			       : fail_errno(errno);
+		               errno == ENOBUFS || errno == ENOMEM
+		           ? FAIL_LOCAL
+		           : fail_errno(errno);
 		return NULL;
 	}
 	*why = FAIL_LOCAL;
@@ -245,7 +247,7 @@ unsigned upstream_evict(struct thread *t, unsigned n)
 	struct server *s;
 	unsigned closed = 0;
 
-	TAILQ_FOREACH(s, &t->servers, link) {
+	TAILQ_FOREACH (s, &t->servers, link) {
 		s->users++;
 		while (closed < n && !TAILQ_EMPTY(&s->idle)) {
 			upstream_close(TAILQ_LAST(&s->idle, upstream_list), false);
