@@ -67,7 +67,8 @@ int stream_send(struct stream *s, const struct iovec *iov, int n);
 int stream_flush(struct stream *s);
 /* Ends our direction: the other side reads to the end. */
 void stream_shutdown(struct stream *s);
-/* Closes the socket, which unregisters it, and frees what waits. With reset: at once, by RST. */
+/* Closes the socket, which unregisters it, and frees what waits. The object must live to the end of
+ * the loop's turn (loop_defer). With reset: at once, by RST. */
 void stream_close(struct stream *s, bool reset);
 
 #endif

@@ -66,7 +66,6 @@ void client_close(struct client *c, bool reset)
 	CHECK(c->x == NULL);
 	c->magic = 0;
 	loop_timer_stop(t->loop, &c->timer);
-	loop_remove(t->loop, &c->s.io);
 	stream_close(&c->s, reset);
 	flow_free(&c->in);
 	TAILQ_REMOVE(is_idle(c->state) ? &t->idle : &t->clients, c, link);

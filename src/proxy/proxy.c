@@ -123,6 +123,7 @@ static int proxy_start(struct role *r, const struct role_conf *first, char *why,
 	p->current = p->log ? snapshot_new(p, first, NULL, why, why_size) : NULL;
 	if (p->current == NULL)
 		return ERR_NOMEM;
+	p->current->committed = true;
 	err = make_threads(p, wanted_threads(first->conf), why, why_size);
 	if (err != OK)
 		return err;

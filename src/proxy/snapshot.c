@@ -145,6 +145,7 @@ void snapshot_replace(struct snapshot *old, struct snapshot *s)
 {
 	unsigned i, j;
 
+	s->committed = true;
 	for (i = 0; i < s->nsockets; i++) {
 		for (j = 0; s->sockets[i].kept && j < old->nsockets; j++)
 			if (old->sockets[j].fd == s->sockets[i].fd)
@@ -176,7 +177,8 @@ void snapshot_drop(struct snapshot *s)
 	free(s->timeouts);
 	free(s->by_slot);
 	free(s->sockets);
-	proxy_let_go(p, s->rc);
+	if (s->committed)
+		proxy_let_go(p, s->rc);
 	free(s);
 }
 

@@ -37,6 +37,7 @@ struct snapshot {
 	struct listen_socket *sockets;
 	unsigned nsockets;
 	uint32_t max_connections;
+	bool committed;         /* rc is ours to release */
 	_Atomic unsigned users; /* views and the proxy itself */
 };
 

@@ -210,7 +210,6 @@ void upstream_close(struct upstream *u, bool reset)
 		TAILQ_REMOVE(&s->idle, u, link);
 		s->nidle--;
 	}
-	loop_remove(t->loop, &u->s.io);
 	stream_close(&u->s, reset);
 	stat_add(&s->stat->c[STAT_OPEN], (uint64_t)-1);
 	STAILQ_INSERT_TAIL(&t->dead_upstreams, u, dead);
