@@ -60,7 +60,7 @@ static inline int parse_pieces(parse_fn *parse, const char *data, size_t len,
 	do {
 		char *copy;
 
-		at += step ? step : 1 + (at < len ? (uint8_t)data[at] % 13 : 0);
+		at += step ? step : 1 + (at < len ? (uint8_t)data[at] % 13U : 0U);
 		if (at > len)
 			at = len;
 		copy = malloc(at + 1);
