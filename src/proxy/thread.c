@@ -232,7 +232,7 @@ struct thread *thread_start(struct proxy *p, unsigned index)
 void thread_stop(struct thread *t)
 {
 	if (t->started) {
-		__atomic_store_n(&t->loop->stop, true, __ATOMIC_RELEASE);
+		atomic_store(&t->loop->stop, true);
 		loop_wake(t->loop);
 		pthread_join(t->id, NULL);
 	}
