@@ -118,6 +118,7 @@ void probe_stop(struct probe *p)
 	loop_timer_stop(p->env->loop, &p->deadline);
 	p->running = false;
 	p->ops->stop(p);
+	loop_remove(p->env->loop, &p->io); /* it may be freed: nothing may be left for it */
 }
 
 void probe_verdict(struct probe *p, enum probe_end end, enum fail_why why, const char *fmt, ...)
@@ -207,8 +208,7 @@ void probe_close(struct probe *p)
 	if (p->io.fd < 0) {
 		return;
 	}
-	loop_remove(p->env->loop, &p->io);
-	net_close_reset(p->io.fd);
+	net_close_reset(p->io.fd); /* the only copy: this unregisters it as well */
 	p->io.fd = -1;
 }
 
