@@ -103,30 +103,28 @@ static void exchange_timer(struct loop_timer *timer)
 	}
 }
 
+static void count_in(struct stat_block *b, const struct exchange *x, unsigned status, uint64_t took)
+{
+	stat_request(b, (enum stat_method)x->method, status, took);
+	stat_add(&b->c[STAT_BYTES_IN], x->bytes_in);
+	stat_add(&b->c[STAT_BYTES_OUT], x->bytes_out);
+}
+
 static void count_end(struct exchange *x, uint64_t now)
 {
-	struct thread *t = x->thread;
-	const enum stat_method m = (enum stat_method)x->method;
 	const uint64_t took = now - x->started;
 	const unsigned status = x->status != 0 ? x->status : 499;
 
-	stat_request(x->listener->stat, m, status, took);
-	stat_add(&x->listener->stat->c[STAT_BYTES_IN], x->bytes_in);
-	stat_add(&x->listener->stat->c[STAT_BYTES_OUT], x->bytes_out);
+	count_in(x->listener->stat, x, status, took);
 	stat_add(&x->listener->stat->c[STAT_ACTIVE], (uint64_t)-1);
-	if (x->route != NULL) {
-		struct stat_block *b = thread_block(t, BOARD_ROUTE, x->route->slot);
-
-		stat_request(b, m, status, took);
-		stat_add(&b->c[STAT_BYTES_IN], x->bytes_in);
-		stat_add(&b->c[STAT_BYTES_OUT], x->bytes_out);
-	}
+	if (x->route != NULL)
+		count_in(thread_block(x->thread, BOARD_ROUTE, x->route->slot), x, status, took);
 	if (x->pool != NULL) {
-		stat_request(x->pool->stat, m, status, took);
-		stat_add(&x->pool->stat->c[STAT_BYTES_IN], x->bytes_in);
-		stat_add(&x->pool->stat->c[STAT_BYTES_OUT], x->bytes_out);
+		count_in(x->pool->stat, x, status, took);
 		stat_add(&x->pool->stat->c[STAT_ACTIVE], (uint64_t)-1);
 	}
+	if (x->server != NULL)
+		count_in(x->server->stat, x, status, took);
 }
 
 static void log_end(struct exchange *x, uint64_t now)

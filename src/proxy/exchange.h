@@ -133,6 +133,7 @@ void queue_leave(struct exchange *x);
 void queue_next(struct thread *t, uint32_t pool_slot);
 /* Tries all queues of the thread again. */
 void queue_all(struct thread *t);
+void queue_task(struct loop_task *task);
 
 /* request.c: the request's body; false when the exchange is over */
 bool request_send(struct exchange *x);

@@ -12,6 +12,7 @@ void queue_join(struct exchange *x)
 {
 	struct thread *t = x->thread;
 	const struct conf_pool *p = x->pool->conf;
+	struct pool_shared *s = x->pool->shared;
 	_Atomic uint32_t *queued = &t->proxy->queued[p->slot];
 
 	if (atomic_fetch_add(queued, 1) >= p->queue_length) {
@@ -26,17 +27,21 @@ void queue_join(struct exchange *x)
 		stat_add(&x->pool->stat->c[STAT_QUEUED], 1);
 	}
 	x->state = X_QUEUED;
-	TAILQ_INSERT_TAIL(&x->pool->shared->waiting, x, waiting);
-	x->pool->shared->nwaiting++;
+	TAILQ_INSERT_TAIL(&s->waiting, x, waiting);
+	if (s->nwaiting++ == 0)
+		TAILQ_INSERT_TAIL(&t->queues, s, link);
 	t->nwaiting++;
 	exchange_arm(x);
 }
 
 void queue_leave(struct exchange *x)
 {
+	struct pool_shared *s = x->pool->shared;
+
 	CHECK(x->state == X_QUEUED);
-	TAILQ_REMOVE(&x->pool->shared->waiting, x, waiting);
-	x->pool->shared->nwaiting--;
+	TAILQ_REMOVE(&s->waiting, x, waiting);
+	if (--s->nwaiting == 0)
+		TAILQ_REMOVE(&x->thread->queues, s, link);
 	x->thread->nwaiting--;
 	atomic_fetch_sub(&x->thread->proxy->queued[x->pool->conf->slot], 1);
 	x->state = X_NEW;
@@ -81,22 +86,21 @@ void queue_next(struct thread *t, uint32_t pool_slot)
 	if (s == NULL || s->nwaiting == 0 || random_below(all) >= s->nwaiting)
 		wake_others(t);
 	else
-		queue_try(t, s);
+		loop_defer(t->loop, &t->queue_task); /* not under the feet of who just let go */
 }
 
 void queue_all(struct thread *t)
 {
-	unsigned i, left = t->nwaiting;
+	struct pool_shared *s, *next;
 
-	if (left == 0)
-		return;
-	for (i = 0; i < BOARD_MAX_POOLS && left > 0; i++) {
-		struct pool_shared *s = t->by_pool[i];
-
-		if (s == NULL || s->nwaiting == 0)
-			continue;
-		left -= MIN(left, s->nwaiting);
+	for (s = TAILQ_FIRST(&t->queues); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
 		while (queue_try(t, s))
 			;
 	}
+}
+
+void queue_task(struct loop_task *task)
+{
+	queue_all(CONTAINER_OF(task, struct thread, queue_task));
 }

@@ -57,6 +57,7 @@ void snapshot_close_sockets(struct snapshot *s);
 /* What requests of all configurations share about a pool, on one thread. */
 struct pool_shared {
 	struct retry_budget budget;
+	TAILQ_ENTRY(pool_shared) link;  /* thread's queues, while somebody waits */
 	TAILQ_HEAD(, exchange) waiting; /* for a free connection, first come first */
 	unsigned nwaiting;
 };

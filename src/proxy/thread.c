@@ -207,6 +207,7 @@ struct thread *thread_start(struct proxy *p, unsigned index)
 	TAILQ_INIT(&t->idle);
 	TAILQ_INIT(&t->servers);
 	TAILQ_INIT(&t->listeners);
+	TAILQ_INIT(&t->queues);
 	STAILQ_INIT(&t->dead_exchanges);
 	STAILQ_INIT(&t->dead_clients);
 	STAILQ_INIT(&t->dead_upstreams);
@@ -214,6 +215,7 @@ struct thread *thread_start(struct proxy *p, unsigned index)
 	slab_init(&t->exchange_slab, sizeof(struct exchange));
 	slab_init(&t->upstream_slab, sizeof(struct upstream));
 	t->reaper.fn = reap;
+	t->queue_task.fn = queue_task;
 	t->tick.fn = on_tick;
 	t->log = access_log_ring(p->log, index);
 	board_thread_used(p->role->board, p->role->instance, index);

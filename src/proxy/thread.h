@@ -20,6 +20,7 @@ struct listener;
 TAILQ_HEAD(client_list, client);
 TAILQ_HEAD(server_list, server);
 TAILQ_HEAD(listener_list, listener);
+TAILQ_HEAD(queue_list, pool_shared);
 
 enum thread_order { THREAD_RUN, THREAD_RETIRE, THREAD_DRAIN };
 
@@ -44,6 +45,8 @@ struct thread {
 	struct server **by_slot;      /* BOARD_MAX_SERVERS */
 	struct pool_shared **by_pool; /* BOARD_MAX_POOLS */
 	struct listener_list listeners;
+	struct queue_list queues;
+	struct loop_task queue_task;
 	unsigned nwaiting;      /* requests in queues of this thread */
 	struct loop_timer tick; /* sweeps, queues, paused listeners */
 	uint64_t swept_epoch;
