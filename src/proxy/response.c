@@ -6,6 +6,9 @@
 #include "base/err.h"
 #include "proxy/exchange.h"
 
+/* Bytes of a body that are copied behind its head rather than gathered: cheaper up to here. */
+#define SMALL_BODY 4096
+
 /* Bytes of the head or body go to the client; false when it is gone. */
 static bool to_client(struct exchange *x, const struct iovec *iov, int n)
 {
@@ -109,6 +112,12 @@ static void response_body(struct exchange *x, struct str head, struct str data)
 		exchange_cut(x, "the server's chunked coding is malformed");
 		return;
 	}
+	if (head.len > 0 && n > 0 && n <= SMALL_BODY) {
+		/* The head lies in thread->out with room behind it: one plain send. */
+		memcpy((char *)head.s + head.len, data.s, (size_t)n);
+		head.len += (size_t)n;
+		n = 0;
+	}
 	if (head.len > 0)
 		iov[k++] = (struct iovec){ (char *)head.s, head.len };
 	if (n > 0)
@@ -169,7 +178,7 @@ static size_t response_head(struct exchange *x, struct str data)
 		note_response(x, h);
 	else if (x->minor == 0)
 		return (size_t)n; /* HTTP/1.0 has no interim responses (RFC 9110, 15.2) */
-	len = head_response(x, h, t->out, sizeof(t->out));
+	len = head_response(x, h, t->out, sizeof(t->out) - SMALL_BODY);
 	CHECK(len > 0); /* heads are at most 64 KiB, out is twice that */
 	if (h->status == 101) {
 		struct iovec iov = { .iov_base = t->out, .iov_len = len };
