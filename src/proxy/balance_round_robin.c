@@ -196,8 +196,8 @@ static void take_turn(struct round_robin *r, uint32_t s)
 	sift_down(r, t->place);
 }
 
-/* The server whose turn it is when the first POPS were skipped: any that is not, from a random
- * place in the heap. */
+/* When the first POPS were skipped: any that is not, from a random place in the heap. It takes the
+ * turn of one that lost it and keeps its own. */
 static int go_through(struct round_robin *r, const struct balance_pick *p)
 {
 	uint32_t at = balance_random_below(&r->base, r->nactive);
@@ -215,14 +215,16 @@ static int go_through(struct round_robin *r, const struct balance_pick *p)
 static int heap_pick(struct round_robin *r, const struct balance_pick *p)
 {
 	uint32_t passed[POPS];
-	uint64_t now;
+	uint64_t now = 0; /* the turn that is taken, or the last one that was lost */
 	unsigned n = 0;
 	int best = -1;
 
 	while (r->nactive > 0 && n < POPS) {
 		uint32_t s = r->heap[0];
 
+		now = r->turns[s].due;
 		if (!balance_skipped(p, s)) {
+			take_turn(r, s);
 			best = (int)s;
 			break;
 		}
@@ -232,13 +234,10 @@ static int heap_pick(struct round_robin *r, const struct balance_pick *p)
 	}
 	if (best < 0 && r->nactive > 0)
 		best = go_through(r, p);
-	now = best >= 0 ? r->turns[best].due : 0;
-	if (best >= 0)
-		take_turn(r, (uint32_t)best);
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t s = passed[i];
 
-		if (best >= 0 && (int64_t)(now - r->turns[s].due) >= 0)
+		if (best >= 0)
 			restart(&r->turns[s], now, ROUND / (2ULL * r->base.weights[s]),
 			        r->base.weights[s]);
 		put(r, r->nactive, s);
