@@ -163,7 +163,6 @@ static void log_end(struct exchange *x, uint64_t now)
 	access_log_put(x->thread->log, l->slot, &r);
 }
 
-/* A last look at the body that nobody wants: whether all of it is there already. */
 static bool exchange_keeps(const struct exchange *x, bool keep)
 {
 	return keep && x->request_done && !x->client_close && !x->response_close &&
@@ -286,6 +285,27 @@ static struct exchange *exchange_new(struct client *c)
 	return x;
 }
 
+static bool is_trusted(const struct conf *c, const struct net_addr *peer)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->ntrust; i++)
+		if (net_cidr_has(&c->trust[i], peer))
+			return true;
+	return false;
+}
+
+static void note_trust(struct exchange *x)
+{
+	const struct conf *c = x->view->snap->conf;
+	struct net_addr peer;
+
+	if (c->ntrust == 0)
+		return;
+	client_peer(x->client, &peer);
+	x->trusted = is_trusted(c, &peer);
+}
+
 void exchange_refuse(struct client *c, enum http_fault fault)
 {
 	struct exchange *x = exchange_new(c);
@@ -296,6 +316,9 @@ void exchange_refuse(struct client *c, enum http_fault fault)
 	}
 	x->method = HTTP_OTHER;
 	x->client_close = true;
+	x->head = x->head_space;
+	head_id(x);
+	note_trust(x);
 	client_busy(c);
 	stat_add(&c->listener->stat->c[STAT_BAD_REQUESTS], 1);
 	flow_free(&c->in);
@@ -367,16 +390,6 @@ static bool build_head(struct exchange *x, const struct http_head *h)
 	return x->head_len > 0;
 }
 
-static bool is_trusted(const struct conf *c, const struct net_addr *peer)
-{
-	uint32_t i;
-
-	for (i = 0; i < c->ntrust; i++)
-		if (net_cidr_has(&c->trust[i], peer))
-			return true;
-	return false;
-}
-
 /* Finds route and pool and makes the first attempt. */
 static void exchange_route(struct exchange *x, const struct http_head *h)
 {
@@ -386,7 +399,7 @@ static void exchange_route(struct exchange *x, const struct http_head *h)
 	struct net_addr peer;
 
 	client_peer(x->client, &peer);
-	x->trusted = c->ntrust > 0 && is_trusted(c, &peer);
+	note_trust(x);
 	if (!build_head(x, h)) {
 		exchange_fail(x, 500, "out of memory");
 		return;

@@ -150,6 +150,8 @@ void tunnel_pump(struct exchange *x);
 
 /* head.c: building heads. Bytes written, or 0 when out does not hold them. */
 size_t head_request(struct exchange *x, const struct http_head *h, char *out, size_t size);
+/* Gives a request whose head could not be parsed its id. */
+void head_id(struct exchange *x);
 size_t head_response(struct exchange *x, const struct http_head *h, char *out, size_t size);
 
 #endif

@@ -26,7 +26,8 @@ static inline struct str put(struct out *o, const char *s, size_t len)
 		o->full = true;
 		return STR_NONE;
 	}
-	memcpy(at, s, len);
+	if (len > 0)
+		memcpy(at, s, len);
 	o->p += len;
 	return (struct str){ at, len };
 }
@@ -81,6 +82,13 @@ static struct str put_id(struct out *o)
 	for (i = 0; i < REQUEST_ID_LEN; i++)
 		text[i] = hex[r[i / 16] >> (i % 16 * 4) & 15];
 	return put(o, text, sizeof(text));
+}
+
+void head_id(struct exchange *x)
+{
+	struct out o = { .p = x->head_space, .end = x->head_space + sizeof(x->head_space) };
+
+	x->id = put_id(&o);
 }
 
 /* Where a copied line's value lies in the copy. */
