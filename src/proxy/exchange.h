@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An exchange: one request and its response. It is taken on by client.c, finds its route and pool
- * (exchange.c), goes through one or more attempts on servers (attempt.c, queue.c), forwards the
+ * (take_on.c), goes through one or more attempts on servers (attempt.c, queue.c), forwards the
  * request's body and the response (request.c, response.c) or becomes a tunnel (tunnel.c), and ends
  * in exchange_end(), the one place that counts, logs and lets go.
  */
@@ -110,6 +110,8 @@ void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
 void exchange_cut(struct exchange *x, const char *why);
 /* The one place where an exchange ends. keep: the client may send the next request. */
 void exchange_end(struct exchange *x, bool keep);
+/* x->timer's function: what was waited for did not come in time. */
+void exchange_timer(struct loop_timer *timer);
 /* Arms the timer for what is waited for now. */
 void exchange_arm(struct exchange *x);
 /* Timeouts: the route's, else the pool's, else the listener's. */

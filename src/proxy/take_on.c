@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Taking on a request: what it asks for, whether its client is trusted, its route and pool. Proxy
+ * role, one worker thread each. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "proxy/exchange.h"
+
+static struct exchange *exchange_new(struct client *c)
+{
+	struct thread *t = c->thread;
+	struct exchange *x = slab_alloc(&t->exchange_slab);
+
+	if (x == NULL)
+		return NULL;
+	memset(x, 0, offsetof(struct exchange, head_space));
+	x->magic = EXCHANGE_MAGIC;
+	x->client = c;
+	x->thread = t;
+	x->listener = c->listener;
+	x->view = c->listener->removed ? c->listener->view : t->view;
+	view_use(x->view);
+	x->lconf = c->listener->conf;
+	x->timer.fn = exchange_timer;
+	x->started = t->loop->now;
+	x->minor = 1;
+	c->listener->users++;
+	stat_add(&c->listener->stat->c[STAT_ACTIVE], 1);
+	c->x = x;
+	return x;
+}
+
+static bool is_trusted(const struct conf *c, const struct net_addr *peer)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->ntrust; i++)
+		if (net_cidr_has(&c->trust[i], peer))
+			return true;
+	return false;
+}
+
+static void note_trust(struct exchange *x)
+{
+	const struct conf *c = x->view->snap->conf;
+	struct net_addr peer;
+
+	if (c->ntrust == 0)
+		return;
+	client_peer(x->client, &peer);
+	x->trusted = is_trusted(c, &peer);
+}
+
+void exchange_refuse(struct client *c, enum http_fault fault)
+{
+	struct exchange *x = exchange_new(c);
+
+	if (x == NULL) {
+		client_close(c, true);
+		return;
+	}
+	x->method = HTTP_OTHER;
+	x->client_close = true;
+	x->head = x->head_space;
+	head_id(x);
+	note_trust(x);
+	client_busy(c);
+	stat_add(&c->listener->stat->c[STAT_BAD_REQUESTS], 1);
+	flow_free(&c->in);
+	if (fault == HTTP_FAULT_NONE)
+		exchange_fail(x, 408, "the request's head did not come in time");
+	else
+		exchange_fail(x, http_fault_status(fault), "%s", http_fault_text(fault));
+}
+
+static bool is_idempotent(enum http_method m)
+{
+	return m == HTTP_GET || m == HTTP_HEAD || m == HTTP_PUT || m == HTTP_DELETE ||
+	       m == HTTP_OPTIONS;
+}
+
+static void note_request(struct exchange *x, const struct http_head *h)
+{
+	x->method = (uint8_t)h->method;
+	x->minor = (uint8_t)h->minor;
+	x->client_close = h->close;
+	x->upgrade = h->upgrade && h->minor == 1 && h->body == HTTP_BODY_NONE;
+	x->expect = h->expect_continue && h->minor == 1 && h->body != HTTP_BODY_NONE;
+	x->body = h->body;
+	x->body_left = h->body == HTTP_BODY_LENGTH ? h->length : 0;
+	if (x->body == HTTP_BODY_LENGTH && x->body_left == 0)
+		x->body = HTTP_BODY_NONE;
+	x->request_done = x->body == HTTP_BODY_NONE;
+	x->repeatable = x->request_done && is_idempotent(h->method) && !x->upgrade;
+	http_chunked_init(&x->chunked);
+	x->bytes_in = h->size;
+}
+
+static uint64_t balance_hash(const struct exchange *x, const struct http_head *h,
+                             const struct net_addr *peer)
+{
+	const struct conf_pool *p = x->pool->conf;
+
+	if (p->balance == BALANCE_HEADER_HASH) {
+		const struct http_field *f = http_field_named(h, p->hash_header);
+
+		return f != NULL ? hash_bytes(0, f->value.s, f->value.len) : random_u64();
+	}
+	if (p->balance == BALANCE_SOURCE_HASH) {
+		if (peer->sa.sa_family == AF_INET)
+			return hash_bytes(0, &peer->in.sin_addr, sizeof(peer->in.sin_addr));
+		return hash_bytes(0, &peer->in6.sin6_addr, sizeof(peer->in6.sin6_addr));
+	}
+	return 0;
+}
+
+/* Builds and keeps the head for the server. */
+static bool build_head(struct exchange *x, const struct http_head *h)
+{
+	size_t want = h->size + 512;
+
+	x->head = x->head_space;
+	if (h->size + 256 <= sizeof(x->head_space))
+		x->head_len = (uint32_t)head_request(x, h, x->head, sizeof(x->head_space));
+	while (x->head_len == 0 && want < 512 * 1024) {
+		if (x->head != x->head_space)
+			free(x->head);
+		if ((x->head = malloc(want)) == NULL) {
+			x->head = x->head_space;
+			return false;
+		}
+		x->head_len = (uint32_t)head_request(x, h, x->head, want);
+		want *= 2;
+	}
+	return x->head_len > 0;
+}
+
+/* Finds route and pool and makes the first attempt. */
+static void exchange_route(struct exchange *x, const struct http_head *h)
+{
+	const struct snapshot *snap = x->view->snap;
+	const struct conf *c = snap->conf;
+	struct route_query q;
+	struct net_addr peer;
+
+	client_peer(x->client, &peer);
+	note_trust(x);
+	if (!build_head(x, h)) {
+		exchange_fail(x, 500, "out of memory");
+		return;
+	}
+	if (str_eq(h->method_text, STR("CONNECT"))) {
+		exchange_fail(x, 405, "CONNECT is not supported");
+		return;
+	}
+	q = (struct route_query){ .listener = (uint32_t)(x->lconf - c->listeners),
+		                  .head = h,
+		                  .client = &peer };
+	x->route = route_find(snap->routes, &q);
+	if (x->route == NULL) {
+		exchange_fail(x, 404, "no route for host %.*s and path %.*s",
+		              (int)MIN(h->host.len, 100u), h->host.len ? h->host.s : "",
+		              (int)MIN(h->path.len, 100u), h->path.s);
+		return;
+	}
+	x->body_limit = x->route->max_body != 0 ? x->route->max_body : x->lconf->max_body;
+	if (x->body_limit != 0 && x->body_left > x->body_limit) {
+		exchange_fail(x, 413, "the body is larger than max_body");
+		return;
+	}
+	x->pool = view_pool(x->view, x->route->pool);
+	if (x->pool == NULL) {
+		exchange_fail(x, 500, "out of memory");
+		return;
+	}
+	stat_add(&x->pool->stat->c[STAT_ACTIVE], 1);
+	x->hash = balance_hash(x, h, &peer);
+	retry_budget_request(&x->pool->shared->budget, x->thread->loop->now);
+	attempt_start(x);
+}
+
+/* Which part of what came with the head is body; -fault. */
+static ssize_t take_slice(struct exchange *x, struct str rest)
+{
+	ssize_t n = 0;
+
+	if (!x->request_done && rest.len > 0) {
+		n = request_scan(x, rest);
+		if (n > 0)
+			x->slice = str_n(rest.s, (size_t)n);
+	}
+	return n;
+}
+
+size_t exchange_start(struct client *c, const struct http_head *h, struct str rest)
+{
+	struct exchange *x = exchange_new(c);
+	ssize_t used;
+
+	if (x == NULL) {
+		client_close(c, true);
+		return 0;
+	}
+	note_request(x, h);
+	client_busy(c);
+	used = take_slice(x, rest);
+	if (used < 0) {
+		x->client_close = true;
+		x->request_done = false;
+		exchange_fail(x, http_fault_status((enum http_fault) - used), "%s",
+		              http_fault_text((enum http_fault) - used));
+		return rest.len;
+	}
+	exchange_route(x, h);
+	if (x->state != X_ENDED && x->slice.len > 0) {
+		if (flow_add(&x->hold, x->slice.s, x->slice.len) != OK)
+			exchange_fail(x, 500, "out of memory");
+		x->slice = STR_NONE;
+	}
+	return (size_t)used;
+}
