@@ -22,13 +22,12 @@ enum board_kind { BOARD_LISTENER, BOARD_ROUTE, BOARD_POOL, BOARD_SERVER, BOARD_K
 #define BOARD_MAX_ROUTES    16384
 #define BOARD_MAX_POOLS     4096
 #define BOARD_MAX_SERVERS   16384
-#define BOARD_SLOTS                                                                                \
-	(BOARD_MAX_LISTENERS + BOARD_MAX_ROUTES + BOARD_MAX_POOLS + BOARD_MAX_SERVERS)
-#define BOARD_THREADS   64 /* of one proxy */
-#define BOARD_INSTANCES 4  /* proxies that may overlap: serving and draining */
-#define BOARD_ROLES     8
-#define BOARD_EVENTS    4096
-#define BOARD_NAME      128
+#define BOARD_SLOTS         (BOARD_MAX_LISTENERS + BOARD_MAX_ROUTES + BOARD_MAX_POOLS + BOARD_MAX_SERVERS)
+#define BOARD_THREADS       64 /* of one proxy */
+#define BOARD_INSTANCES     4  /* proxies that may overlap: serving and draining */
+#define BOARD_ROLES         8
+#define BOARD_EVENTS        4096
+#define BOARD_NAME          128
 
 /* --- counters ------------------------------------------------------------------------------- */
 
@@ -39,33 +38,40 @@ extern const uint32_t stat_bucket_us[STAT_BUCKETS]; /* 1 ms … 10 s */
 #define STAT_CODES 32
 
 /* One counter each: name of its Prometheus series and its help. G: a gauge. */
-#define STAT_COUNTER_ROWS(X)                                                                       \
-	X(CONNECTIONS, "connections_total", "connections accepted or made")                        \
-	X(OPEN, "open_connections", "connections open now")                                        \
-	X(ACTIVE, "active_requests", "requests in progress now")                                   \
-	X(BYTES_IN, "bytes_in_total", "bytes received from the client side")                       \
-	X(BYTES_OUT, "bytes_out_total", "bytes sent to the client side")                           \
-	X(RETRIES, "retries_total", "attempts repeated on another server or connection")           \
-	X(CONNECT_ERRORS, "connect_errors_total", "connections that could not be made")            \
-	X(RESPONSE_ERRORS, "response_errors_total", "responses missing, late, cut or invalid")     \
-	X(REUSES, "connection_reuses_total", "requests sent on a kept connection")                 \
-	X(QUEUED, "queued_total", "requests that waited for a free connection")                    \
-	X(QUEUE_TIMEOUTS, "queue_timeouts_total", "requests that waited too long")                 \
-	X(REFUSED, "refused_total", "connections or requests refused by a limit")                  \
-	X(BAD_REQUESTS, "bad_requests_total", "requests refused as malformed")                     \
-	X(ABORTS, "client_aborts_total", "requests given up by the client")                        \
-	X(BUDGET, "retry_budget_exhausted_total", "retries not made for want of budget")           \
+#define STAT_COUNTER_ROWS(X) \
+	X(CONNECTIONS, "connections_total", "connections accepted or made") \
+	X(OPEN, "open_connections", "connections open now") \
+	X(ACTIVE, "active_requests", "requests in progress now") \
+	X(BYTES_IN, "bytes_in_total", "bytes received from the client side") \
+	X(BYTES_OUT, "bytes_out_total", "bytes sent to the client side") \
+	X(RETRIES, "retries_total", "attempts repeated on another server or connection") \
+	X(CONNECT_ERRORS, "connect_errors_total", "connections that could not be made") \
+	X(RESPONSE_ERRORS, "response_errors_total", "responses missing, late, cut or invalid") \
+	X(REUSES, "connection_reuses_total", "requests sent on a kept connection") \
+	X(QUEUED, "queued_total", "requests that waited for a free connection") \
+	X(QUEUE_TIMEOUTS, "queue_timeouts_total", "requests that waited too long") \
+	X(REFUSED, "refused_total", "connections or requests refused by a limit") \
+	X(BAD_REQUESTS, "bad_requests_total", "requests refused as malformed") \
+	X(ABORTS, "client_aborts_total", "requests given up by the client") \
+	X(BUDGET, "retry_budget_exhausted_total", "retries not made for want of budget") \
 	X(UPGRADES, "upgrades_total", "connections that became tunnels")
 
 enum stat_counter {
 #define STAT_ENUM(name, series, help) STAT_##name,
 	STAT_COUNTER_ROWS(STAT_ENUM)
 #undef STAT_ENUM
-	STAT_COUNTERS
+	    STAT_COUNTERS
 };
 
 enum stat_method {
-	STAT_GET, STAT_HEAD, STAT_POST, STAT_PUT, STAT_DELETE, STAT_PATCH, STAT_OPTIONS, STAT_OTHER,
+	STAT_GET,
+	STAT_HEAD,
+	STAT_POST,
+	STAT_PUT,
+	STAT_DELETE,
+	STAT_PATCH,
+	STAT_OPTIONS,
+	STAT_OTHER,
 	STAT_METHODS
 };
 extern const char *const stat_method_name[STAT_METHODS];
@@ -106,15 +112,15 @@ double stat_quantile(const uint64_t latency[STAT_BUCKETS + 1], double q);
 enum server_state {
 	SERVER_UNPROVED, /* no probe has succeeded or failed yet */
 	SERVER_UP,
-	SERVER_DOWN,     /* by its checks, or ejected by passive checks */
+	SERVER_DOWN, /* by its checks, or ejected by passive checks */
 	SERVER_STATES
 };
 
 enum server_order { /* run-time orders of a person; kept over restarts */
-	ORDER_READY,
-	ORDER_DRAIN,   /* nothing new but what is bound to it; open requests end well */
-	ORDER_DISABLE, /* nothing at all; open requests are cut */
-	ORDER_COUNT
+	            ORDER_READY,
+	            ORDER_DRAIN,   /* nothing new but what is bound to it; open requests end well */
+	            ORDER_DISABLE, /* nothing at all; open requests are cut */
+	            ORDER_COUNT
 };
 
 extern const char *const server_state_name[SERVER_STATES]; /* "starting", "up", "down" */
@@ -124,11 +130,11 @@ extern const char *const server_order_name[ORDER_COUNT];   /* "ready", "drain", 
 union server_word {
 	uint64_t word;
 	struct {
-		uint8_t state;    /* enum server_state */
-		uint8_t order;    /* enum server_order */
-		uint8_t ejected;  /* 1: down by passive checks */
-		uint8_t ramp;     /* share of its weight in slow start, 1 … 100 percent; 100: all */
-		uint32_t epoch;   /* counts changes */
+		uint8_t state;   /* enum server_state */
+		uint8_t order;   /* enum server_order */
+		uint8_t ejected; /* 1: down by passive checks */
+		uint8_t ramp;   /* share of its weight in slow start, 1 … 100 percent; 100: all */
+		uint32_t epoch; /* counts changes */
 	};
 };
 
@@ -138,7 +144,7 @@ struct board_server {
 	uint32_t last_us;            /* duration of the last probe */
 	uint64_t since_wall_ms;      /* of the present state */
 	uint64_t checked_wall_ms;    /* of the last probe; 0: never */
-	char reason[104];            /* why it is so: "connect refused", "HTTP 503", "by order" … */
+	char reason[104]; /* why it is so: "connect refused", "HTTP 503", "by order" … */
 	uint64_t checks_ok;
 	uint64_t checks_failed;
 	uint64_t check_latency[STAT_BUCKETS + 1];
@@ -156,23 +162,23 @@ struct board_live {
 
 struct board_role {
 	char name[16];
-	int32_t pid;          /* 0: not running */
+	int32_t pid; /* 0: not running */
 	uint32_t restarts;
 	uint64_t since_wall_ms;
 	uint32_t ready;
-	char reason[108];     /* of the last end, "" at first */
+	char reason[108]; /* of the last end, "" at first */
 };
 
 struct board_node {
 	char node[64];
 	char version[32];
 	uint64_t started_wall_ms;
-	uint64_t generation;        /* of the committed configuration */
+	uint64_t generation; /* of the committed configuration */
 	uint64_t loaded_wall_ms;
 	uint64_t reloads_ok;
 	uint64_t reloads_refused;
-	uint64_t reload_wall_ms;    /* of the last attempt */
-	char reload_error[256];     /* "" when the last one succeeded */
+	uint64_t reload_wall_ms; /* of the last attempt */
+	char reload_error[256];  /* "" when the last one succeeded */
 	char conf_path[256];
 	uint32_t draining;
 	struct board_role roles[BOARD_ROLES];
@@ -208,7 +214,7 @@ void board_unmap(struct board *b);
  * "pool/server". ERR_FULL when no slot is left. generation marks it as in use. A name of more
  * than 119 bytes is kept with a hash of the whole at its end. */
 int board_slot(struct board *b, enum board_kind kind, struct str name, uint32_t generation,
-	       uint32_t *ret);
+               uint32_t *ret);
 /* Frees the slots that `generation` did not mark: parent, after a commit. */
 void board_sweep(struct board *b, enum board_kind kind, uint32_t generation);
 /* The name in a slot; NULL when it is free. */
@@ -220,7 +226,7 @@ struct board_server *board_server(struct board *b, uint32_t slot);
 struct board_live *board_live(struct board *b, unsigned instance, uint32_t slot);
 /* thread: 0 … BOARD_THREADS - 1 of that instance. */
 struct stat_block *board_block(struct board *b, unsigned instance, unsigned thread,
-			       enum board_kind kind, uint32_t slot);
+                               enum board_kind kind, uint32_t slot);
 /* Counts changes of any state word: check adds one after each, readers compare. */
 _Atomic uint64_t *board_epoch(struct board *b);
 /* Marks that a thread of an instance has counters, so that readers need not touch the others. */

@@ -4,27 +4,27 @@
 #ifndef STAT_FAIL_H
 #define STAT_FAIL_H
 
-#define FAIL_ROWS(X)                                                                               \
-	X(NONE, "none")                                                                            \
-	X(REFUSED, "connect refused")                                                              \
-	X(UNREACHABLE, "unreachable")                                                              \
-	X(CONNECT_TIMEOUT, "connect timed out")                                                    \
-	X(CONNECT, "connect failed")                                                               \
-	X(RESET, "connection reset")                                                               \
-	X(CLOSED, "closed without an answer")                                                      \
-	X(TIMEOUT, "answer timed out")                                                             \
-	X(BAD_RESPONSE, "invalid response")                                                        \
-	X(CUT, "response cut short")                                                               \
-	X(STATUS, "unexpected status")                                                             \
-	X(MATCH, "body does not match")                                                            \
-	X(EXIT, "program failed")                                                                  \
+#define FAIL_ROWS(X) \
+	X(NONE, "none") \
+	X(REFUSED, "connect refused") \
+	X(UNREACHABLE, "unreachable") \
+	X(CONNECT_TIMEOUT, "connect timed out") \
+	X(CONNECT, "connect failed") \
+	X(RESET, "connection reset") \
+	X(CLOSED, "closed without an answer") \
+	X(TIMEOUT, "answer timed out") \
+	X(BAD_RESPONSE, "invalid response") \
+	X(CUT, "response cut short") \
+	X(STATUS, "unexpected status") \
+	X(MATCH, "body does not match") \
+	X(EXIT, "program failed") \
 	X(LOCAL, "no local resources")
 
 enum fail_why {
 #define FAIL_ENUM(name, text) FAIL_##name,
 	FAIL_ROWS(FAIL_ENUM)
 #undef FAIL_ENUM
-	FAILS
+	    FAILS
 };
 
 const char *fail_text(enum fail_why why);

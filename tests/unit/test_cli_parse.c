@@ -235,7 +235,7 @@ static void test_argument_flood(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 200; i++)
-		argv[i] = (char *)(uintptr_t)"x";
+		argv[i] = (char *)(uintptr_t) "x";
 	assert_int_equal(cli_parse(&cmd_move, 200, argv, &a, &why), ERR_INVALID);
 	refused(&why, "more than 16 arguments");
 }
