@@ -144,18 +144,21 @@ void probe_verdict(struct probe *p, enum probe_end end, enum fail_why why, const
 static bool is_local(int err)
 {
 	return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM ||
-	       err == EADDRNOTAVAIL || err == EACCES || err == EPERM;
+	       err == EADDRNOTAVAIL;
 }
 
 static void connect_failed(struct probe *p, int err)
 {
+	enum fail_why why = fail_errno(err);
+
 	probe_close(p);
 	if (is_local(err)) {
 		probe_verdict(p, PROBE_UNDECIDED, FAIL_LOCAL, "%s: %s", fail_text(FAIL_LOCAL),
 		              strerror(err));
 		return;
 	}
-	probe_verdict(p, PROBE_FAILED, fail_errno(err), NULL);
+	probe_verdict(p, PROBE_FAILED, why, why == FAIL_CONNECT ? "%s: %s" : NULL, fail_text(why),
+	              strerror(err));
 }
 
 bool probe_connect(struct probe *p)
