@@ -25,6 +25,9 @@ static int map(int fd, struct board **ret)
 	if (p == MAP_FAILED) {
 		return ERR_SYSTEM;
 	}
+	/* Huge pages would fill the holes, and so would a core file. Both are only wishes. */
+	madvise(p, sizeof(struct board), MADV_NOHUGEPAGE);
+	madvise(p, sizeof(struct board), MADV_DONTDUMP);
 	*ret = p;
 	return OK;
 }

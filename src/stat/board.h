@@ -188,6 +188,7 @@ struct board_node {
 
 struct board_event {
 	_Atomic uint64_t seq; /* its number + 1 once complete; 0 while it is written */
+	uint64_t sum;         /* hash of what follows: shows a tear, whoever made it */
 	uint64_t wall_ms;
 	uint8_t level;
 	char area[15];

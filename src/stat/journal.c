@@ -2,7 +2,8 @@
 /*
  * The ring of events: any thread of any process appends, any reads. A
  * writer takes a number, empties the place, fills it and signs it with the number; a reader that
- * finds the same signature before and after its copy has a whole event.
+ * finds the same signature before and after its copy has a whole event. The hash covers the rest: a
+ * writer that stood still for a whole revolution, was taken for dead and then went on.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -14,7 +15,13 @@
 #define WAIT_TURNS 1000
 
 _Static_assert(sizeof(struct board_event) % sizeof(uint64_t) == 0, "events are whole words");
-_Static_assert(offsetof(struct board_event, wall_ms) == sizeof(uint64_t), "seq comes first");
+_Static_assert(offsetof(struct board_event, sum) == sizeof(uint64_t), "seq comes first");
+
+static uint64_t sum_of(const struct board_event *e)
+{
+	return hash_bytes(BOARD_MAGIC, &e->wall_ms,
+	                  sizeof(*e) - offsetof(struct board_event, wall_ms));
+}
 
 /* Cuts between two characters of UTF-8, not within one. */
 static void copy_text(char *out, size_t size, const char *text)
@@ -58,7 +65,7 @@ void board_journal(const struct log_line *line, void *board)
 {
 	struct board *b = board;
 	struct board_event filled = { .wall_ms = line->wall_ms, .level = (uint8_t)line->level };
-	const uint64_t *from = (const uint64_t *)&filled.wall_ms;
+	const uint64_t *from = &filled.sum;
 	struct board_event *e;
 	uint64_t *to, n;
 
@@ -66,12 +73,13 @@ void board_journal(const struct log_line *line, void *board)
 	copy_text(filled.event, sizeof(filled.event), line->event);
 	copy_text(filled.object, sizeof(filled.object), line->object != NULL ? line->object : "");
 	copy_text(filled.text, sizeof(filled.text), line->text);
+	filled.sum = sum_of(&filled);
 	n = atomic_fetch_add(&b->events_next, 1);
 	e = &b->events[n % BOARD_EVENTS];
 	if (!claim(e, n)) {
 		return;
 	}
-	to = (uint64_t *)&e->wall_ms;
+	to = &e->sum;
 	for (size_t i = 0; i < WORDS; i++) { /* release: who sees a new word sees the empty seq */
 		__atomic_store_n(&to[i], from[i], __ATOMIC_RELEASE);
 	}
@@ -81,8 +89,8 @@ void board_journal(const struct log_line *line, void *board)
 bool board_event(struct board *b, uint64_t n, struct board_event *ret)
 {
 	struct board_event *e = &b->events[n % BOARD_EVENTS];
-	const uint64_t *from = (const uint64_t *)&e->wall_ms;
-	uint64_t *to = (uint64_t *)&ret->wall_ms;
+	const uint64_t *from = &e->sum;
+	uint64_t *to = &ret->sum;
 
 	if (n >= board_events(b) || atomic_load_explicit(&e->seq, memory_order_acquire) != n + 1) {
 		return false;
@@ -91,7 +99,8 @@ bool board_event(struct board *b, uint64_t n, struct board_event *ret)
 		to[i] = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);
 	}
 	atomic_store_explicit(&ret->seq, n + 1, memory_order_relaxed);
-	return atomic_load_explicit(&e->seq, memory_order_relaxed) == n + 1;
+	return atomic_load_explicit(&e->seq, memory_order_relaxed) == n + 1 &&
+	       ret->sum == sum_of(ret);
 }
 
 uint64_t board_events(struct board *b)
