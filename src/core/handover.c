@@ -3,6 +3,7 @@
  * main threads. */
 #include "core/handover.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -54,6 +55,7 @@ int handover_send(handover_send_fn *send, void *arg, enum ipc_type type, uint32_
 	head->total = nfds;
 	head->nlead = nlead;
 	head->count = (uint32_t)n;
+	snprintf(head->version, sizeof(head->version), "%s", HOLDFAST_VERSION);
 	first.head = *head;
 	err = send(arg, type, id, &first, sizeof(first.head) + (size_t)n * sizeof(first.entries[0]),
 	           raw, n + (int)nlead);
@@ -100,6 +102,7 @@ int handover_begin(struct handover *h, struct ipc_msg *m)
 	    m->len != sizeof(head) + head.count * sizeof(struct handover_entry))
 		return ERR_SYNTAX;
 	head.role[sizeof(head.role) - 1] = '\0';
+	head.version[sizeof(head.version) - 1] = '\0';
 	h->fds = calloc(head.total + 1, sizeof(*h->fds));
 	if (!h->fds)
 		return ERR_NOMEM;

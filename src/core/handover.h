@@ -26,6 +26,7 @@ struct handover_head {
 	uint32_t count; /* descriptors listed in this packet */
 	uint64_t generation;
 	char role[16];
+	char version[16]; /* of the program that sent it */
 };
 
 /* Sends one packet: as ipc_send without the descriptor. */

@@ -9,6 +9,7 @@ struct node_options {
 	const char *conf_path;
 	const char *node_name; /* NULL: the host's name */
 	const char *state_dir; /* NULL: /run/holdfast and /var/lib/holdfast, or the XDG folders */
+	bool no_restart;       /* roles that end stay away: for tests of what that would mean */
 };
 
 /* Runs a node in the foreground until it is told to end. Returns the exit status. */
