@@ -7,6 +7,7 @@
 
 extern const struct cli_command cmd_completion;
 extern const struct cli_command cmd_manual_commands;
+extern const struct cli_command cmd_run;
 extern const struct cli_command cmd_version;
 
 #endif

@@ -4,6 +4,7 @@
  * that stops reading does not stop the parent. Main thread of the parent.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

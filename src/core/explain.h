@@ -25,6 +25,6 @@ struct explain_query {
  * ERR_INVALID with {"error": "…"} for a query that is none (a malformed URL, an unknown listener).
  */
 typedef int explain_fn(const struct conf *c, struct board *b, const struct explain_query *q,
-		       struct buf *json_out);
+                       struct buf *json_out);
 
 #endif

@@ -4,6 +4,7 @@
 #include "core/loader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,8 +32,8 @@ struct loader_packet {
 
 int loader_start(struct loader *l, const char *path, bool colour)
 {
-	char *argv[] = { "holdfast: loader", "--role",           "loader",
-		         (char *)path,       colour ? "1" : "0", NULL };
+	const char *argv[] = { "holdfast: loader", "--role", "loader", path,
+		               colour ? "1" : "0", NULL };
 	int pair[2];
 	pid_t pid;
 
@@ -46,7 +47,7 @@ int loader_start(struct loader *l, const char *path, bool colour)
 			fcntl(pair[1], F_SETFD, 0);
 		close_range(ROLE_FD_NUMBER_PARENT + 1, ~0U, 0);
 		prctl(PR_SET_PDEATHSIG, SIGKILL); /* of no use without its parent */
-		execv("/proc/self/exe", argv);
+		execv("/proc/self/exe", (char *const *)argv);
 		_exit(126);
 	}
 	close(pair[1]);

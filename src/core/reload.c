@@ -115,7 +115,7 @@ static void undo_and_refuse(struct parent *p, const char *who, const char *why)
 {
 	char text[1400];
 
-	snprintf(text, sizeof(text), "%s: %s", who, why);
+	snprintf(text, sizeof(text), "%s: %.1300s", who, why);
 	undo(p);
 	refuse(p, ERR_REFUSED, text);
 }
@@ -221,7 +221,7 @@ void reload_prepared(struct child *c, const struct ipc_msg *m)
 	if (!ipc_result(m, &res))
 		return;
 	if (m->id == 0) { /* the last words of one that could not start */
-		snprintf(c->why, sizeof(c->why), "%s", res.text);
+		snprintf(c->why, sizeof(c->why), "%.199s", res.text);
 		return;
 	}
 	if (r->phase != RELOAD_PREPARING || m->id != r->id || !c->asked)

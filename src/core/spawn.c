@@ -92,9 +92,9 @@ static void child(const char *role, unsigned instance, const struct paths *p,
 {
 	char title[32];
 	char number[16];
-	char *argv[] = { title,  "--role",        (char *)role,
-		         number, (char *)p->keep, priv->drop ? "1" : "0",
-		         NULL };
+	const char *argv[] = {
+		title, "--role", role, number, p->keep, priv->drop ? "1" : "0", NULL
+	};
 	sigset_t none;
 	int null;
 
@@ -112,7 +112,7 @@ static void child(const char *role, unsigned instance, const struct paths *p,
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (privilege_drop(priv) != OK)
 		_exit(125);
-	execv("/proc/self/exe", argv);
+	execv("/proc/self/exe", (char *const *)argv);
 	_exit(126);
 }
 

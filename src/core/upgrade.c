@@ -157,7 +157,7 @@ static void on_test_timer(struct loop_timer *t)
 
 static int start_test(struct upgrade *u)
 {
-	char *argv[] = { "holdfast", "--self-test", NULL };
+	const char *argv[] = { "holdfast", "--self-test", NULL };
 	int pipes[2];
 
 	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -167,7 +167,7 @@ static int start_test(struct upgrade *u)
 		dup2(pipes[1], STDOUT_FILENO);
 		dup2(pipes[1], STDERR_FILENO);
 		close_range(STDERR_FILENO + 1, ~0U, 0);
-		execv(u->binary, argv);
+		execv(u->binary, (char *const *)argv);
 		dprintf(STDERR_FILENO, "cannot be executed: %s\n", strerror(errno));
 		_exit(126);
 	}
