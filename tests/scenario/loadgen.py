@@ -72,6 +72,7 @@ def ab(url, requests=1000, connections=8, *args, timeout=120):
     def number(name):
         m = re.search(name + r":\s+(\d+)", done.stdout)
         return int(m.group(1)) if m else 0
+    assert "Complete requests" in done.stdout, done.stdout + done.stderr
     return {"complete": number("Complete requests"), "failed": number("Failed requests"),
             "non_2xx": number("Non-2xx responses"), "text": done.stdout + done.stderr}
 
