@@ -12,6 +12,13 @@
 #include "http/http.h"
 #include "net/addr.h"
 
+/* Limits that the board and the names in it set. */
+#define CONF_MAX_LISTENERS 512
+#define CONF_MAX_ROUTES    16384
+#define CONF_MAX_POOLS     4096
+#define CONF_MAX_SERVERS   16384 /* of all pools together */
+#define CONF_MAX_NAME      59    /* so that "pool/server" has at most 119 characters */
+
 struct conf_list { /* of strings */
 	const struct str *v;
 	uint32_t n;
@@ -163,6 +170,11 @@ struct conf_pool {
 	uint32_t npages;
 };
 
+struct conf_node { /* a machine that shares the file */
+	struct str name;
+	struct str address;
+};
+
 struct conf {
 	uint64_t generation; /* set by the parent */
 	uint64_t hash;       /* of everything: equal files are equal */
@@ -195,6 +207,8 @@ struct conf {
 	uint32_t nroutes;
 	const struct conf_pool *pools;
 	uint32_t npools;
+	const struct conf_node *nodes;
+	uint32_t nnodes;
 };
 
 /* --- loading -------------------------------------------------------------------------------- */
@@ -214,6 +228,10 @@ struct conf_problems {
  */
 int conf_load(const char *path, bool colour, struct conf_problems *problems,
 	      struct conf_loaded **ret);
+/* The same from memory, named `name` in problems. Touches neither files nor the network: includes,
+ * secrets and pages from files, and names of servers are refused. */
+int conf_load_text(struct str text, const char *name, bool colour, struct conf_problems *problems,
+		   struct conf_loaded **ret);
 void conf_free(struct conf_loaded *l);
 const struct conf *conf_of(const struct conf_loaded *l);
 

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The image: a configuration as one block of bytes in which every pointer is an offset. One walk,
+ * driven by the schema rows, measures, packs and relocates, visiting every block in the same order;
+ * so a pointer of a foreign image is right exactly when it is the next position of the walk, and
+ * blocks can neither overlap nor lie outside.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/err.h"
+#include "conf/load.h"
+
+#define IMAGE_MAX  (512ULL * 1024 * 1024)
+#define IMAGE_SEED 0x686f6c6466617374ULL
+
+static const char image_magic[8] = "hfconf1";
+
+struct image_header {
+	char magic[8];
+	uint64_t size;     /* of everything */
+	uint64_t checksum; /* of what follows the header */
+	uint64_t layout;   /* of the structs and rows that made it */
+	uint64_t unused[4];
+};
+
+enum walk_mode { WALK_MEASURE, WALK_PACK, WALK_MAP };
+
+struct walk {
+	enum walk_mode mode;
+	char *base;
+	size_t pos;
+	size_t size;
+	bool bad;
+};
+
+static size_t align8(size_t n)
+{
+	return (n + 7) & ~(size_t)7;
+}
+
+bool walk_foreign(const struct walk *w)
+{
+	return w->mode == WALK_MAP;
+}
+
+void walk_check(struct walk *w, bool well)
+{
+	w->bad = w->bad || (w->mode == WALK_MAP && !well);
+}
+
+/* Takes `bytes` at the next position for what *pointer points at. */
+static void *take(struct walk *w, void *pointer, size_t bytes, const void *source)
+{
+	uintptr_t value;
+	void *at = w->base + w->pos;
+
+	memcpy(&value, pointer, sizeof(value));
+	switch (w->mode) {
+	case WALK_MEASURE:
+		at = (void *)source;
+		break;
+	case WALK_PACK:
+		memcpy(at, source, bytes);
+		value = w->pos;
+		memcpy(pointer, &value, sizeof(value));
+		break;
+	case WALK_MAP:
+		if (w->bad || value != w->pos || w->pos > w->size || bytes > w->size - w->pos) {
+			w->bad = true;
+			value = 0;
+			at = NULL;
+		}
+		memcpy(pointer, &at, sizeof(at));
+		break;
+	}
+	w->pos += w->bad ? 0 : bytes;
+	return at;
+}
+
+void *walk_block(struct walk *w, const void *pointer, size_t count, size_t size)
+{
+	void *field = (void *)pointer, *source;
+	size_t bytes;
+
+	memcpy(&source, field, sizeof(source));
+	if (__builtin_mul_overflow(count, size, &bytes) || (count && w->bad)) {
+		w->bad = true;
+		bytes = 0;
+	}
+	if (bytes == 0) {
+		walk_check(w, source == NULL || count);
+		if (w->mode != WALK_MEASURE) {
+			memset(field, 0, sizeof(void *));
+		}
+		return NULL;
+	}
+	w->pos = align8(w->pos);
+	return take(w, field, bytes, source);
+}
+
+void walk_str(struct walk *w, struct str *s)
+{
+	size_t bytes = s->len + 1;
+	char *at;
+
+	if (w->mode == WALK_MAP) {
+		if (s->len >= w->size) {
+			w->bad = true;
+		}
+		at = take(w, &s->s, w->bad ? 0 : bytes, NULL);
+		if (w->bad || at[s->len] != '\0') {
+			w->bad = true;
+			*s = STR_NONE;
+		}
+		return;
+	}
+	if (w->mode == WALK_PACK) {
+		at = w->base + w->pos;
+		memcpy(at, s->s ? s->s : "", s->len);
+		at[s->len] = '\0';
+		s->s = (const char *)w->pos;
+	}
+	w->pos += bytes;
+}
+
+void walk_list(struct walk *w, struct conf_list *l)
+{
+	struct str *v = walk_block(w, &l->v, l->n, sizeof(*v));
+
+	for (uint32_t i = 0; v && i < l->n; i++) {
+		walk_str(w, &v[i]);
+	}
+}
+
+static uint64_t hash_more(uint64_t h, const void *data, size_t len)
+{
+	return hash_bytes(h, data, len);
+}
+
+static uint64_t layout_rows(uint64_t h, const struct rows *rows)
+{
+	h = hash_more(h, &rows->size, sizeof(rows->size));
+	for (const struct row *r = rows->v; r->name; r++) {
+		uint32_t numbers[] = { r->offset, r->with, r->flags };
+
+		h = hash_more(h, r->name, strlen(r->name));
+		h = hash_more(h, r->type->name, strlen(r->type->name));
+		h = hash_more(h, numbers, sizeof(numbers));
+		for (unsigned i = 0; r->choices && r->choices[i]; i++) {
+			h = hash_more(h, r->choices[i], strlen(r->choices[i]));
+		}
+		if (r->sub) {
+			h = layout_rows(h, r->sub);
+		}
+	}
+	return h;
+}
+
+/* Differs for programs whose images differ in their layout. */
+static uint64_t layout(void)
+{
+	size_t sizes[] = { sizeof(struct conf), sizeof(struct conf_error_page),
+			   sizeof(struct conf_match_header), sizeof(struct net_addr),
+			   sizeof(struct net_cidr) };
+
+	return layout_rows(hash_bytes(IMAGE_SEED, sizes, sizeof(sizes)), &schema_root);
+}
+
+static uint64_t checksum(const char *base, size_t size)
+{
+	return hash_bytes(IMAGE_SEED, base + sizeof(struct image_header),
+			  size - sizeof(struct image_header));
+}
+
+static void walk_conf(struct walk *w, struct conf *c)
+{
+	w->pos = sizeof(struct image_header) + sizeof(*c);
+	walk_rows(w, &schema_root, c);
+	w->pos = align8(w->pos);
+}
+
+int image_pack(struct conf_loaded *l)
+{
+	struct walk w = { .mode = WALK_MEASURE };
+	struct image_header *h;
+	struct conf *c;
+
+	l->conf.hash = 0;
+	walk_conf(&w, &l->conf);
+	w = (struct walk){ .mode = WALK_PACK, .base = calloc(1, w.pos), .size = w.pos };
+	if (!w.base) {
+		return ERR_NOMEM;
+	}
+	h = (struct image_header *)w.base;
+	c = (struct conf *)(h + 1);
+	memcpy(c, &l->conf, sizeof(*c));
+	walk_conf(&w, c);
+	CHECK(w.pos == w.size);
+	memcpy(h->magic, image_magic, sizeof(h->magic));
+	h->size = w.size;
+	h->layout = layout();
+	c->hash = l->conf.hash = checksum(w.base, w.size);
+	h->checksum = checksum(w.base, w.size);
+	l->image = w.base;
+	l->image_size = w.size;
+	return OK;
+}
+
+int conf_image_write(const struct conf_loaded *l, int *ret_fd)
+{
+	int fd = memfd_create("holdfast-conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t done = 0;
+
+	if (fd < 0) {
+		return ERR_SYSTEM;
+	}
+	while (done < l->image_size) {
+		ssize_t n = write(fd, (const char *)l->image + done, l->image_size - done);
+
+		if (n <= 0) {
+			close(fd);
+			return ERR_SYSTEM;
+		}
+		done += (size_t)n;
+	}
+	(void)fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+	*ret_fd = fd;
+	return OK;
+}
+
+/* A private copy of the file: mapped when nobody can write to it any more, read else. */
+static int get_bytes(int fd, size_t size, char **ret)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	bool sealed = seals >= 0 && (seals & F_SEAL_WRITE) && (seals & F_SEAL_SHRINK);
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       sealed ? MAP_PRIVATE : MAP_PRIVATE | MAP_ANONYMOUS, sealed ? fd : -1, 0);
+	size_t done = 0;
+
+	if (p == MAP_FAILED) {
+		return ERR_SYSTEM;
+	}
+	while (!sealed && done < size) {
+		ssize_t n = pread(fd, p + done, size - done, (off_t)done);
+
+		if (n <= 0) {
+			munmap(p, size);
+			return n < 0 ? ERR_SYSTEM : ERR_INVALID;
+		}
+		done += (size_t)n;
+	}
+	*ret = p;
+	return OK;
+}
+
+/* What holds between parts of the configuration and no row knows. */
+static bool is_consistent(const struct conf *c)
+{
+	for (uint32_t i = 0; i < c->nroutes; i++) {
+		if (c->routes[i].pool >= c->npools) {
+			return false;
+		}
+	}
+	return *(const uint8_t *)&c->control.on <= 1;
+}
+
+int conf_image_map(int fd, struct conf **ret)
+{
+	struct walk w = { .mode = WALK_MAP };
+	struct image_header *h;
+	struct conf *c;
+	struct stat st;
+	int err;
+
+	if (fstat(fd, &st) < 0) {
+		return ERR_SYSTEM;
+	}
+	if (st.st_size < (off_t)(sizeof(*h) + sizeof(*c)) || (uint64_t)st.st_size > IMAGE_MAX) {
+		return ERR_INVALID;
+	}
+	w.size = (size_t)st.st_size;
+	err = get_bytes(fd, w.size, &w.base);
+	if (err != OK) {
+		return err;
+	}
+	h = (struct image_header *)w.base;
+	c = (struct conf *)(h + 1);
+	if (memcmp(h->magic, image_magic, sizeof(h->magic)) != 0 || h->size != w.size) {
+		err = ERR_INVALID;
+	} else if (h->layout != layout()) {
+		err = ERR_UNEXPECTED;
+	} else if (h->checksum != checksum(w.base, w.size)) {
+		err = ERR_INVALID;
+	} else {
+		walk_conf(&w, c);
+		err = w.bad || w.pos != w.size || !is_consistent(c) ? ERR_INVALID : OK;
+	}
+	if (err != OK) {
+		munmap(w.base, w.size);
+		return err;
+	}
+	*ret = c;
+	return OK;
+}
+
+static struct image_header *header_of(const struct conf *c)
+{
+	return (struct image_header *)c - 1;
+}
+
+void conf_image_unmap(struct conf *c)
+{
+	if (c) {
+		munmap(header_of(c), header_of(c)->size);
+	}
+}
+
+/* Copies a member to the same place in the file. */
+#define COPY(file, c, member)                                                                      \
+	memcpy((file) + ((const char *)&(member) - (const char *)header_of(c)), &(member),         \
+	       sizeof(member))
+
+static void copy_slots(char *file, const struct conf *c)
+{
+	COPY(file, c, c->generation);
+	for (uint32_t i = 0; i < c->nlisteners; i++) {
+		COPY(file, c, c->listeners[i].slot);
+	}
+	for (uint32_t i = 0; i < c->nroutes; i++) {
+		COPY(file, c, c->routes[i].slot);
+	}
+	for (uint32_t i = 0; i < c->npools; i++) {
+		COPY(file, c, c->pools[i].slot);
+		for (uint32_t k = 0; k < c->pools[i].nservers; k++) {
+			COPY(file, c, c->pools[i].servers[k].slot);
+		}
+	}
+}
+
+int conf_image_seal(int fd, const struct conf *c)
+{
+	size_t size = header_of(c)->size;
+	struct stat st;
+	char *file;
+
+	if (fstat(fd, &st) < 0) {
+		return ERR_SYSTEM;
+	}
+	if ((uint64_t)st.st_size != size) {
+		return ERR_INVALID;
+	}
+	file = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (file == MAP_FAILED) {
+		return ERR_SYSTEM;
+	}
+	copy_slots(file, c);
+	((struct image_header *)file)->checksum = checksum(file, size);
+	munmap(file, size);
+	return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0
+		       ? ERR_SYSTEM
+		       : OK;
+}

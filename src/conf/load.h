@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A load in progress: what the row types and the checks work with. */
+#ifndef CONF_LOAD_H
+#define CONF_LOAD_H
+
+#include "conf/schema.h"
+
+/* Structs with all defaults filled in, made once for each table of rows. */
+struct load_template {
+	const struct rows *rows;
+	void *object;
+};
+
+struct load {
+	struct arena *arena;
+	struct problem_list *problems;
+	struct conf *conf;
+	bool offline; /* touch neither files nor the network */
+	uint32_t nservers;
+	size_t file_bytes; /* of pages and secrets read so far */
+	struct load_template templates[16];
+	uint32_t ntemplates;
+	/* Nodes of the named things, in the order of conf's arrays. */
+	struct node **listeners, **routes, **pools;
+	const struct node *root;
+};
+
+struct conf_loaded {
+	struct arena arena;
+	struct problem_list problems;
+	struct conf conf;
+	void *image; /* packed; see image.c */
+	size_t image_size;
+};
+
+/* Zeroed memory; a failed allocation is reported once and gives NULL. */
+void *load_alloc(struct load *l, size_t count, size_t size);
+/* The text of a single value, environment variables replaced. False: not one, reported. */
+bool load_text(struct load *l, const struct row *row, const struct node *n, struct str *ret);
+/* Reports a value that is wrong: KEY: "VALUE" why. */
+void load_refuse(struct load *l, const struct row *row, const struct node *n, struct str value,
+		 const char *why);
+/* Reports that a node is not what the row wants. */
+void load_wrong_type(struct load *l, const struct row *row, const struct node *n);
+/* Calls fn for the items of a list, or for the one value that may stand instead. Returns their
+ * number; 0 when reported. */
+uint32_t load_items(struct load *l, const struct row *row, const struct node *n);
+#define load_item_first(n) ((n)->kind == NODE_LIST ? (n)->first : (n))
+#define load_item_next(n, item) ((n)->kind == NODE_LIST ? (item)->next : NULL)
+/* Reads the keys of a map into an object that has its defaults already. */
+void load_rows(struct load *l, const struct rows *rows, const struct node *n, void *object);
+/* Fills an object with the defaults of its rows. */
+void load_defaults(struct load *l, const struct rows *rows, void *object);
+/* The contents of a file that the configuration names, relative to the file that names it. OK or
+ * an error (reported). */
+int load_file(struct load *l, const struct node *n, struct str path, size_t max, struct str *ret);
+
+/* verify.c: what needs the whole: references, ties, doubtful choices. */
+void verify(struct load *l);
+void verify_ties(struct load *l);
+/* warn.c: what is allowed and undermines availability. */
+void verify_warnings(struct load *l);
+
+/* image.c: packs l->conf into l->image and sets its hash. OK or ERR_NOMEM. */
+int image_pack(struct conf_loaded *l);
+
+#endif

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table: every option of the configuration file, once. */
+#include "conf/schema.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "conf/load.h"
+#include "conf/value.h"
+
+#define MS   NS_PER_MS
+#define S    NS_PER_S
+#define HOUR (3600 * NS_PER_S)
+#define DAY  (24 * HOUR)
+#define KIB  1024ULL
+#define TIB  (KIB * KIB * KIB * KIB)
+
+#define OF(type, member) .offset = offsetof(struct type, member)
+#define WITH(type, member) .with = offsetof(struct type, member)
+#define END { .name = NULL }
+
+const char *redo_text(enum redo redo)
+{
+	static const char *const text[] = {
+#define REDO_TEXT(name, words) words,
+		REDO_ROWS(REDO_TEXT)
+#undef REDO_TEXT
+	};
+
+	CHECK((size_t)redo < ARRAY_LEN(text));
+	return text[redo];
+}
+
+/* --- timeouts --------------------------------------------------------------------------------- */
+
+/* One row a timeout; `listener` has defaults, routes and pools override what they set. */
+#define TIMEOUT_ROWS(X)                                                                            \
+	X(connect, "3s", 1 * MS, "for a connection to a server")                                   \
+	X(request_header, "10s", 1 * MS, "for a request's head to be complete; else 408")          \
+	X(request_body, "30s", 1 * MS, "between two parts of a request's body; else 408")          \
+	X(response, "60s", 1 * MS,                                                                 \
+	  "for a response's head, and between two parts of its body; else 504")                    \
+	X(tunnel, "1h", 1 * MS, "without a byte either way on an upgraded connection (WebSocket)") \
+	X(keep_alive, "60s", 1 * MS, "that an idle connection is kept open for its next request")
+
+#define TIMEOUT_DEFAULT(key, value, least, text)                                                   \
+	{ #key, &type_duration, OF(conf_timeouts, key), .min = (least), .max = 30 * DAY,           \
+	  .def = (value), .redo = REDO_LISTENER, .flags = ROW_WIDE, .doc = "Time " text "." },
+#define TIMEOUT_OVERRIDE(key, value, least, text)                                                  \
+	{ #key, &type_duration, OF(conf_timeouts, key), .min = (least), .max = 30 * DAY,           \
+	  .redo = REDO_POOL, .flags = ROW_WIDE | ROW_OPTIONAL, .doc = "Time " text "." },
+
+static const struct row listener_timeout_rows[] = { TIMEOUT_ROWS(TIMEOUT_DEFAULT) END };
+static const struct row other_timeout_rows[] = { TIMEOUT_ROWS(TIMEOUT_OVERRIDE) END };
+
+static const struct rows listener_timeouts = { "timeouts", 0, listener_timeout_rows };
+static const struct rows other_timeouts = { "timeouts", 0, other_timeout_rows };
+
+/* --- listeners -------------------------------------------------------------------------------- */
+
+static const char *const log_formats[] = { "json", "combined", NULL };
+static const char *const protocols[] = { "http", NULL };
+
+static const struct row access_log_rows[] = {
+	{ "path", &type_text, OF(conf_access_log, path), .def = "stderr",
+	  .check = value_is_log_path, .redo = REDO_LOG,
+	  .doc = "Where to write: stderr, or a file, which SIGUSR1 opens anew." },
+	{ "format", &type_choice, OF(conf_access_log, format), .def = "json",
+	  .choices = log_formats, .redo = REDO_LOG,
+	  .doc = "JSON lines, or the combined format of common web servers." },
+	{ "sample", &type_share, OF(conf_access_log, sample), .def = "1", .redo = REDO_LOG,
+	  .doc = "Share of the requests written, 0 to 1; those answered with 5xx always are." },
+	END
+};
+
+static bool access_log_read(struct load *l, const struct rows *rows, const struct node *n,
+			    void *object)
+{
+	struct conf_access_log *a = object;
+	const char *why = "";
+	struct str text;
+
+	if (n->kind != NODE_TEXT) {
+		return false;
+	}
+	if (!load_text(l, &rows->v[0], n, &text) || value_bool(text, &a->on, &why) == OK) {
+		return true;
+	}
+	why = value_is_log_path(text);
+	if (why) {
+		problem_error(l->problems, n->at,
+			      "\"access_log\": \"%.*s\" is neither true, false, \"stderr\" nor an "
+			      "absolute path",
+			      (int)MIN(text.len, 80), text.s);
+		return true;
+	}
+	a->on = true;
+	a->path = text;
+	return true;
+}
+
+static bool access_log_print(struct str key, const void *object, struct out *o)
+{
+	const struct conf_access_log *a = object;
+
+	if (!a->on) {
+		out_literal(o, key.s, "false");
+	}
+	return !a->on;
+}
+
+static void access_log_finish(struct load *l, const struct node *n, void *object)
+{
+	((struct conf_access_log *)object)->on = true;
+}
+
+const struct rows schema_access_log = {
+	"access log", 0, access_log_rows, access_log_read, access_log_print,
+	"{\"type\": [\"boolean\", \"string\"]}", "true (to stderr), false, or a path",
+	access_log_finish
+};
+
+static const struct row listener_rows[] = {
+	{ "name", &type_derived, OF(conf_listener, name), .flags = ROW_HIDDEN },
+	{ "bind", &type_binds, OF(conf_listener, bind), WITH(conf_listener, nbind),
+	  .redo = REDO_BIND, .flags = ROW_REQUIRED,
+	  .doc = "Addresses to listen on: ADDRESS:PORT, [IPV6]:PORT, *:PORT for all of IPv4 and "
+		 "IPv6, or unix:PATH." },
+	{ "protocol", &type_choice, OF(conf_listener, protocol), .def = "http",
+	  .choices = protocols, .later = "tcp", .redo = REDO_BIND,
+	  .doc = "What is spoken there." },
+	{ "mode", &type_mode, OF(conf_listener, mode), .max = 0777, .def = "0666",
+	  .redo = REDO_BIND, .doc = "File mode of unix sockets." },
+	{ "max_connections", &type_count, OF(conf_listener, max_connections), .min = 1,
+	  .max = 4000000, .def = "auto", .zero = "auto", .redo = REDO_LISTENER,
+	  .doc = "Client connections at a time; auto: as many as the process takes." },
+	{ "max_line", &type_size, OF(conf_listener, max_line), .min = 64, .max = 64 * KIB,
+	  .def = "8KiB", .redo = REDO_LISTENER,
+	  .doc = "Longest request line; above it the answer is 414." },
+	{ "max_header_size", &type_size, OF(conf_listener, max_header_size), .min = 256,
+	  .max = 64 * KIB, .def = "32KiB", .redo = REDO_LISTENER,
+	  .doc = "Largest head of a request; above it the answer is 431." },
+	{ "max_headers", &type_count, OF(conf_listener, max_headers), .min = 1,
+	  .max = HTTP_MAX_FIELDS, .def = "100", .redo = REDO_LISTENER,
+	  .doc = "Most header fields of a request; above it the answer is 431." },
+	{ "max_body", &type_size, OF(conf_listener, max_body), .min = 1, .max = 64 * TIB,
+	  .def = "unlimited", .zero = "unlimited", .redo = REDO_LISTENER, .flags = ROW_WIDE,
+	  .doc = "Largest body of a request; above it the answer is 413." },
+	{ "timeouts", &type_group, OF(conf_listener, timeouts), .sub = &listener_timeouts,
+	  .doc = "How long to wait for what." },
+	{ "access_log", &type_group, OF(conf_listener, access_log), .sub = &schema_access_log,
+	  .doc = "A line for each request; off unless asked for." },
+	{ "error_pages", &type_pages, OF(conf_listener, pages), WITH(conf_listener, npages),
+	  .redo = REDO_LISTENER,
+	  .doc = "Own error answers: a file for each status, of at most 64 KiB." },
+	{ "tls", &type_later, .later = "it speaks clear text only", .flags = ROW_LATER },
+	{ "to", &type_later, .later = "HTTP listeners find their pools by routes",
+	  .flags = ROW_LATER },
+	END
+};
+
+const struct rows schema_listener = {
+	"listener", sizeof(struct conf_listener), listener_rows,
+	.doc = "Where clients connect."
+};
+
+/* --- routes ----------------------------------------------------------------------------------- */
+
+static const struct row route_rows[] = {
+	{ "name", &type_derived, OF(conf_route, name), .flags = ROW_HIDDEN },
+	{ "file", &type_derived, OF(conf_route, file), .flags = ROW_HIDDEN },
+	{ "host", &type_list, OF(conf_route, hosts), .check = value_is_host, .redo = REDO_ROUTES,
+	  .flags = ROW_ONE | ROW_LOWER,
+	  .doc = "Hosts it takes: a name, or *.NAME for all names below it; any when left out." },
+	{ "path", &type_text, OF(conf_route, path), .def = "/", .check = value_is_url_path,
+	  .redo = REDO_ROUTES,
+	  .doc = "Path prefix it takes, on segment borders: /api takes /api and /api/x, not "
+		 "/apix." },
+	{ "method", &type_list, OF(conf_route, methods), .check = value_is_method,
+	  .redo = REDO_ROUTES, .flags = ROW_ONE, .doc = "Methods it takes; any when left out." },
+	{ "header", &type_headers, OF(conf_route, headers), WITH(conf_route, nheaders),
+	  .redo = REDO_ROUTES,
+	  .doc = "Header fields a request must have; with an empty value any will do." },
+	{ "client", &type_networks, OF(conf_route, clients), WITH(conf_route, nclients),
+	  .redo = REDO_ROUTES,
+	  .doc = "Networks the client must be in, like 10.0.0.0/8; any when left out." },
+	{ "listener", &type_list, OF(conf_route, listeners), .redo = REDO_ROUTES,
+	  .flags = ROW_ONE, .doc = "Listeners it belongs to; all when left out." },
+	{ "to", &type_text, OF(conf_route, to), .redo = REDO_ROUTES, .flags = ROW_REQUIRED,
+	  .doc = "The pool that answers." },
+	{ "retries", &type_retries, OF(conf_route, retries), .max = 10, .redo = REDO_ROUTES,
+	  .flags = ROW_OPTIONAL, .doc = "Further attempts; the pool's unless set." },
+	{ "max_body", &type_size, OF(conf_route, max_body), .min = 1, .max = 64 * TIB,
+	  .redo = REDO_ROUTES, .flags = ROW_WIDE | ROW_OPTIONAL,
+	  .doc = "Largest body of a request; the listener's unless set." },
+	{ "timeouts", &type_group, OF(conf_route, timeouts), .sub = &other_timeouts,
+	  .redo = REDO_ROUTES, .flags = ROW_OPTIONAL,
+	  .doc = "Override the pool's and the listener's." },
+	{ "error_pages", &type_pages, OF(conf_route, pages), WITH(conf_route, npages),
+	  .redo = REDO_ROUTES, .doc = "Own error answers; before those of pool and listener." },
+	END
+};
+
+static void route_finish(struct load *l, const struct node *n, void *object)
+{
+	struct conf_route *r = object;
+
+	r->line = n->key_at.line;
+	r->file = str_from(l->problems->files[n->key_at.file].path);
+}
+
+const struct rows schema_route = {
+	"route", sizeof(struct conf_route), route_rows, .finish = route_finish,
+	.doc = "Which requests go to which pool. The most specific route wins: an exact host, then "
+	       "the longest wildcard; then the longest path; then the number of other conditions; "
+	       "never the order in the file. Two routes that tie are an error."
+};
+
+/* --- pools ------------------------------------------------------------------------------------ */
+
+static const char *const balances[] = { "round_robin", "least_conn", "random_two", "source_hash",
+					"header_hash", NULL };
+
+static const struct row check_rows[] = {
+	{ "http", &type_text, OF(conf_check, http), .check = value_is_probe_path,
+	  .redo = REDO_CHECK, .flags = ROW_OPTIONAL,
+	  .doc = "Asks for this path and looks at the status." },
+	{ "tcp", &type_probe_tcp, .redo = REDO_CHECK, .doc = "A connection that is accepted is enough." },
+	{ "exec", &type_list, OF(conf_check, exec), .check = value_is_word, .redo = REDO_CHECK,
+	  .doc = "Runs a program, [PATH, ARGUMENT, ...], that ends with 0 when all is well; "
+		 "HOLDFAST_SERVER, HOLDFAST_ADDRESS and HOLDFAST_PORT tell it the server." },
+	{ "method", &type_text, OF(conf_check, method), .def = "GET", .check = value_is_method,
+	  .redo = REDO_CHECK, .doc = "Method of an http check." },
+	{ "host", &type_text, OF(conf_check, host), .check = value_is_host_field,
+	  .redo = REDO_CHECK, .flags = ROW_OPTIONAL,
+	  .doc = "Host field of an http check; the server's address unless set." },
+	{ "headers", &type_headers, OF(conf_check, headers), WITH(conf_check, nheaders),
+	  .redo = REDO_CHECK, .doc = "Further header fields of an http check." },
+	{ "expect", &type_statuses, OF(conf_check, expect), .def = "200-399", .redo = REDO_CHECK,
+	  .doc = "Statuses that prove health: 200, 200-399, or a list of such." },
+	{ "match", &type_text, OF(conf_check, match), .check = value_is_word, .redo = REDO_CHECK,
+	  .flags = ROW_OPTIONAL, .doc = "Text that the body's first 64 KiB must contain." },
+	{ "user", &type_text, OF(conf_check, user), .check = value_is_word, .redo = REDO_CHECK,
+	  .flags = ROW_OPTIONAL, .doc = "User that runs the program of an exec check." },
+	{ "port", &type_count, OF(conf_check, port), .min = 1, .max = 65535, .redo = REDO_CHECK,
+	  .flags = ROW_OPTIONAL, .doc = "Port to probe; the server's own unless set." },
+	{ "interval", &type_duration, OF(conf_check, interval), .min = 10 * MS, .max = HOUR,
+	  .def = "2s", .redo = REDO_CHECK, .flags = ROW_WIDE, .doc = "Time between two probes." },
+	{ "fast_interval", &type_duration, OF(conf_check, fast_interval), .min = 10 * MS,
+	  .max = HOUR, .redo = REDO_CHECK, .flags = ROW_WIDE | ROW_OPTIONAL,
+	  .doc = "The same while a change of state is in the making." },
+	{ "down_interval", &type_duration, OF(conf_check, down_interval), .min = 10 * MS,
+	  .max = HOUR, .redo = REDO_CHECK, .flags = ROW_WIDE | ROW_OPTIONAL,
+	  .doc = "The same while the server is down." },
+	{ "timeout", &type_duration, OF(conf_check, timeout), .min = 1 * MS, .max = HOUR,
+	  .def = "1s", .redo = REDO_CHECK, .flags = ROW_WIDE,
+	  .doc = "Time after which a probe has failed." },
+	{ "rise", &type_count, OF(conf_check, rise), .min = 1, .max = 100, .def = "2",
+	  .redo = REDO_CHECK, .doc = "Successes in a row that bring a server back." },
+	{ "fall", &type_count, OF(conf_check, fall), .min = 1, .max = 100, .def = "3",
+	  .redo = REDO_CHECK, .doc = "Failures in a row that take a server out." },
+	{ "jitter", &type_percent, OF(conf_check, jitter), .max = 50, .def = "10%",
+	  .redo = REDO_CHECK, .doc = "By how much intervals vary, so that probes spread." },
+	END
+};
+
+static void check_finish(struct load *l, const struct node *n, void *object)
+{
+	static const char *const probes[] = { "tcp", "http", "exec" };
+	static const char *const http_only[] = { "method", "host", "headers", "expect", "match" };
+	struct conf_check *c = object;
+	const struct node *first = NULL, *child;
+
+	for (unsigned i = 0; i < ARRAY_LEN(probes); i++) {
+		child = node_get(n, probes[i]);
+		if (child && first) {
+			problem_error(l->problems, child->key_at,
+				      "a check has one of \"http\", \"tcp\" and \"exec\", and \"%.*s\" "
+				      "is here too",
+				      STR_ARG(first->key));
+		} else if (child) {
+			first = child;
+			c->probe = PROBE_TCP + i;
+		}
+	}
+	if (!first) {
+		problem_error(l->problems, n->key.s ? n->key_at : n->at,
+			      "a check needs one of \"http\", \"tcp\" and \"exec\"");
+	}
+	for (unsigned i = 0; first && c->probe != PROBE_HTTP && i < ARRAY_LEN(http_only); i++) {
+		child = node_get(n, http_only[i]);
+		if (child) {
+			problem_warning(l->problems, child->key_at,
+					"\"%s\" has no effect: this is no http check",
+					http_only[i]);
+		}
+	}
+	child = node_get(n, "user");
+	if (child && first && c->probe != PROBE_EXEC) {
+		problem_warning(l->problems, child->key_at,
+				"\"user\" has no effect: this is no exec check");
+	}
+}
+
+static bool check_print(struct str key, const void *object, struct out *o)
+{
+	return ((const struct conf_check *)object)->probe == PROBE_NONE;
+}
+
+const struct rows schema_check = { "check", 0, check_rows, .brief_print = check_print,
+				   .finish = check_finish };
+
+static const struct row passive_rows[] = {
+	{ "failures", &type_count, OF(conf_passive, failures), .min = 1, .max = 1000, .def = "5",
+	  .redo = REDO_CHECK, .doc = "Failed requests in a row that eject a server." },
+	{ "eject", &type_duration, OF(conf_passive, eject), .min = 10 * MS, .max = HOUR,
+	  .def = "10s", .redo = REDO_CHECK, .flags = ROW_WIDE,
+	  .doc = "Time out of service, at least; grows when it happens again." },
+	{ "max_ejected", &type_percent, OF(conf_passive, max_ejected), .max = 100, .def = "50%",
+	  .redo = REDO_CHECK, .doc = "Most of a pool's servers that may be ejected at a time." },
+	{ "enabled", &type_bool, OF(conf_passive, on), .def = "true", .redo = REDO_CHECK,
+	  .doc = "Whether live traffic counts as a check at all." },
+	END
+};
+
+static bool passive_read(struct load *l, const struct rows *rows, const struct node *n,
+			 void *object)
+{
+	const struct row *on = &rows->v[ARRAY_LEN(passive_rows) - 2];
+
+	if (n->kind != NODE_TEXT) {
+		return false;
+	}
+	on->type->read(l, on, n, object);
+	return true;
+}
+
+static bool passive_print(struct str key, const void *object, struct out *o)
+{
+	bool on = ((const struct conf_passive *)object)->on;
+
+	if (!on) {
+		out_literal(o, key.s, "false");
+	}
+	return !on;
+}
+
+const struct rows schema_passive = { "passive check", 0, passive_rows, passive_read, passive_print,
+				     "{\"type\": \"boolean\"}", "true or false", NULL };
+
+static const struct row server_rows[] = {
+	{ "name", &type_derived, OF(conf_server, name), .flags = ROW_HIDDEN },
+	{ "id", &type_derived, OF(conf_server, id), .flags = ROW_HIDDEN },
+	{ "address", &type_server_address, OF(conf_server, address),
+	  WITH(conf_server, address_text), .redo = REDO_SERVER, .flags = ROW_REQUIRED,
+	  .doc = "ADDRESS:PORT, [IPV6]:PORT, NAME:PORT (resolved at load) or unix:PATH." },
+	{ "weight", &type_count, OF(conf_server, weight), .max = 256, .def = "1",
+	  .redo = REDO_POOL, .doc = "Its share of the requests; 0: none." },
+	{ "backup", &type_bool, OF(conf_server, backup), .def = "false", .redo = REDO_POOL,
+	  .doc = "Takes requests only when no other server can." },
+	{ "max_connections", &type_count, OF(conf_server, max_connections), .min = 1,
+	  .max = 1000000, .redo = REDO_POOL, .flags = ROW_OPTIONAL,
+	  .doc = "Requests on it at a time; the pool's unless set." },
+	END
+};
+
+static bool server_read(struct load *l, const struct rows *rows, const struct node *n, void *object)
+{
+	const struct row *address = &rows->v[2];
+
+	if (n->kind != NODE_TEXT) {
+		return false;
+	}
+	address->type->read(l, address, n, object);
+	return true;
+}
+
+static bool server_print(struct str key, const void *object, struct out *o)
+{
+	const struct conf_server *s = object;
+
+	if (s->weight != 1 || s->backup || s->max_connections) {
+		return false;
+	}
+	out_text_named(o, key, s->address_text);
+	return true;
+}
+
+const struct rows schema_server = {
+	"server", sizeof(struct conf_server), server_rows, server_read, server_print,
+	"{\"$ref\": \"#/definitions/address\"}", "an address", NULL
+};
+
+static const struct row pool_rows[] = {
+	{ "name", &type_derived, OF(conf_pool, name), .flags = ROW_HIDDEN },
+	{ "balance", &type_choice, OF(conf_pool, balance), .def = "round_robin",
+	  .choices = balances, .redo = REDO_POOL,
+	  .doc = "How a server is chosen; source_hash and header_hash keep a client on one." },
+	{ "hash_header", &type_text, OF(conf_pool, hash_header), .check = value_is_field_name,
+	  .redo = REDO_POOL, .flags = ROW_OPTIONAL, .doc = "The header field of header_hash." },
+	{ "check", &type_group, OF(conf_pool, check), .sub = &schema_check,
+	  .doc = "How servers are probed. Without it a server counts as healthy." },
+	{ "passive", &type_group, OF(conf_pool, passive), .sub = &schema_passive,
+	  .doc = "How live traffic takes servers out." },
+	{ "panic_threshold", &type_percent, OF(conf_pool, panic_threshold), .max = 100,
+	  .def = "30%", .redo = REDO_POOL,
+	  .doc = "When less than this share of the servers is healthy, all are used; 0%: never." },
+	{ "slow_start", &type_duration, OF(conf_pool, slow_start), .min = 10 * MS, .max = HOUR,
+	  .def = "none", .zero = "none", .redo = REDO_CHECK, .flags = ROW_WIDE,
+	  .doc = "Time in which a server that came back gets its full share." },
+	{ "retries", &type_count, OF(conf_pool, retries), .max = 10, .def = "2",
+	  .redo = REDO_POOL,
+	  .doc = "Further attempts on other servers, where the request may be repeated." },
+	{ "retry_budget", &type_percent, OF(conf_pool, retry_budget), .max = 100, .def = "20%",
+	  .redo = REDO_POOL, .doc = "Most retries in relation to requests, so that they never storm." },
+	{ "max_connections", &type_count, OF(conf_pool, max_connections), .min = 1,
+	  .max = 1000000, .def = "unlimited", .zero = "unlimited", .redo = REDO_POOL,
+	  .doc = "Requests on each server at a time; further ones wait in its queue." },
+	{ "queue_timeout", &type_duration, OF(conf_pool, queue_timeout), .min = 1 * MS,
+	  .max = HOUR, .def = "5s", .redo = REDO_POOL, .flags = ROW_WIDE,
+	  .doc = "Time in the queue after which a request is answered with 503." },
+	{ "queue_length", &type_count, OF(conf_pool, queue_length), .max = 1000000,
+	  .def = "1024", .redo = REDO_POOL, .doc = "Requests that may wait for each server." },
+	{ "idle_connections", &type_count, OF(conf_pool, idle_connections), .max = 100000,
+	  .def = "1024", .redo = REDO_POOL,
+	  .doc = "Connections kept open to each server, for each thread." },
+	{ "timeouts", &type_group, OF(conf_pool, timeouts), .sub = &other_timeouts,
+	  .flags = ROW_OPTIONAL, .doc = "Override the listener's." },
+	{ "error_pages", &type_pages, OF(conf_pool, pages), WITH(conf_pool, npages),
+	  .redo = REDO_POOL, .doc = "Own error answers; before the listener's." },
+	{ "servers", &type_map, OF(conf_pool, servers), WITH(conf_pool, nservers),
+	  .max = CONF_MAX_SERVERS, .sub = &schema_server, .redo = REDO_POOL,
+	  .flags = ROW_REQUIRED, .doc = "Who answers." },
+	END
+};
+
+static void pool_finish(struct load *l, const struct node *n, void *object)
+{
+	struct conf_pool *p = object;
+	const struct node *balance = node_get(n, "balance"), *header = node_get(n, "hash_header");
+
+	if (p->balance == BALANCE_HEADER_HASH && !header) {
+		problem_error(l->problems, balance->at,
+			      "balance by header_hash needs a \"hash_header\"");
+	} else if (p->balance != BALANCE_HEADER_HASH && header) {
+		problem_warning(l->problems, header->key_at,
+				"\"hash_header\" has no effect: balance is %s", balances[p->balance]);
+	}
+	for (uint32_t i = 0; i < p->nservers; i++) {
+		struct conf_server *s = (struct conf_server *)&p->servers[i];
+		char *id = load_alloc(l, p->name.len + s->name.len + 2, 1);
+
+		if (!id) {
+			return;
+		}
+		memcpy(id, p->name.s, p->name.len);
+		id[p->name.len] = '/';
+		memcpy(id + p->name.len + 1, s->name.s, s->name.len);
+		s->id = str_n(id, p->name.len + s->name.len + 1);
+	}
+	l->nservers += p->nservers;
+}
+
+const struct rows schema_pool = {
+	"pool", sizeof(struct conf_pool), pool_rows, .finish = pool_finish,
+	.doc = "Servers that answer the same requests."
+};

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration is one table: a row for each option with its name, type, bounds, default, what
+ * must be redone when it changes, where its value lies in struct conf, and a line of documentation.
+ * The reader, show, diff, the image, the JSON Schema and the manual page all go by these rows.
+ */
+#ifndef CONF_SCHEMA_H
+#define CONF_SCHEMA_H
+
+#include "conf/conf.h"
+#include "conf/out.h"
+#include "conf/tree.h"
+
+struct load;
+struct walk;
+struct row;
+struct rows;
+
+/* What a change of an option touches, in the order of weight. */
+#define REDO_ROWS(X)                                                                               \
+	X(NOTHING, "nothing is interrupted")                                                       \
+	X(LOG, "logging follows at once")                                                          \
+	X(ROUTES, "routes are rebuilt; open requests end on the old ones")                         \
+	X(LISTENER, "the next request sees it; open connections stay")                             \
+	X(BIND, "a listening socket is opened or closed")                                          \
+	X(POOL, "the pool's next choice sees it; open requests stay")                              \
+	X(SERVER, "a server's connections are made anew; others stay")                             \
+	X(CHECK, "checks of the pool start over with its states kept")                             \
+	X(CONTROL, "the control role follows; traffic is not touched")                             \
+	X(THREADS, "proxy threads are started or ended; connections move on as they close")        \
+	X(RESTART, "needs a restart of holdfast")
+
+enum redo {
+#define REDO_ENUM(name, text) REDO_##name,
+	REDO_ROWS(REDO_ENUM)
+#undef REDO_ENUM
+};
+
+enum row_flags {
+	ROW_REQUIRED = 1,
+	ROW_HIDDEN = 2, /* derived: not in the file, only in the image */
+	ROW_SECRET = 4,
+	ROW_LOWER = 8,  /* letters become lower case */
+	ROW_ONE = 16,   /* a list that may be written as one value */
+	ROW_WIDE = 32,  /* a number of 64 bits */
+	ROW_LATER = 64, /* for a later version: refused, with these words */
+	ROW_OPTIONAL = 128, /* 0 or empty means "not set": not shown */
+};
+
+/* A type of value. Objects are structs of conf.h; the member lies at row->offset. */
+struct row_type {
+	const char *name; /* for messages and the manual: "a duration" */
+	/* Reads a node into the object; reports problems itself. */
+	void (*read)(struct load *l, const struct row *row, const struct node *n, void *object);
+	/* Writes the value under row->name; nothing where it is not set. */
+	void (*print)(const struct row *row, const void *object, struct out *o);
+	/* The value of "what it must look like" in JSON Schema: members, no braces. */
+	void (*schema)(const struct row *row, struct buf *out);
+	/* Goes over the bytes that lie outside the object, and checks what a foreign image holds.
+	 * NULL: nothing to do. */
+	void (*walk)(const struct row *row, void *object, struct walk *w);
+};
+
+struct row {
+	const char *name;
+	const struct row_type *type;
+	uint32_t offset;
+	uint32_t with; /* offset of the companion: the count of an array, the text of an address */
+	uint64_t min, max;
+	const char *def;            /* as it would stand in the file */
+	const char *const *choices; /* words; the value is the place (numbers) or the word */
+	const char *zero;           /* the word for 0 */
+	const char *later;          /* a word that a later version takes; or why, for ROW_LATER */
+	const struct rows *sub;     /* of groups and maps */
+	const char *(*check)(struct str text);
+	enum redo redo;
+	unsigned flags;
+	const char *doc;
+};
+
+struct rows {
+	const char *what; /* "pool" */
+	size_t size;      /* of the struct in an array of named things */
+	const struct row *v; /* ends with name NULL */
+	/* A value that is not a map: true when it was taken or reported. NULL: only maps. */
+	bool (*brief_read)(struct load *l, const struct rows *rows, const struct node *n,
+			   void *object);
+	/* Prints instead of a map: true when it did, also for nothing at all. NULL: never. */
+	bool (*brief_print)(struct str key, const void *object, struct out *o);
+	const char *brief_schema; /* JSON Schema of that value */
+	const char *brief_doc;    /* what it means, for the manual */
+	/* After the keys of a map were read. */
+	void (*finish)(struct load *l, const struct node *n, void *object);
+	const char *doc;
+};
+
+extern const struct rows schema_root;
+extern const struct rows schema_listener, schema_route, schema_pool, schema_server, schema_check;
+extern const struct rows schema_passive, schema_access_log;
+
+#define ROW_AT(type, row, object)      ((type *)((char *)(object) + (row)->offset))
+#define ROW_WITH(type, row, object)    ((type *)((char *)(object) + (row)->with))
+#define ROW_CAT(type, row, object)     ((const type *)((const char *)(object) + (row)->offset))
+#define ROW_CWITH(type, row, object)   ((const type *)((const char *)(object) + (row)->with))
+
+/* types.c: single values */
+extern const struct row_type type_bool, type_count, type_percent, type_duration, type_size;
+extern const struct row_type type_mode, type_choice, type_word, type_text, type_secret, type_list;
+extern const struct row_type type_retries, type_share, type_later, type_derived, type_derived_list;
+/* types_net.c: addresses and networks */
+extern const struct row_type type_address, type_server_address, type_binds, type_networks;
+/* types_http.c: header maps, statuses, pages, probes */
+extern const struct row_type type_headers, type_statuses, type_pages, type_probe_tcp;
+/* types_tree.c: groups of rows and maps of named things */
+extern const struct row_type type_group, type_map;
+
+const char *redo_text(enum redo redo);
+
+/* --- the image's walk (image.c) --------------------------------------------------------------- */
+
+/*
+ * Visits a block that *pointer points at: returns where it lies for the walk to go on in it. NULL
+ * when the image is broken or the block is empty.
+ */
+void *walk_block(struct walk *w, const void *pointer, size_t count, size_t size);
+void walk_str(struct walk *w, struct str *s);
+void walk_list(struct walk *w, struct conf_list *l);
+/* Marks a mapped image as broken unless `well`. */
+void walk_check(struct walk *w, bool well);
+/* Whether the walk is over a foreign image, so that values need checking. */
+bool walk_foreign(const struct walk *w);
+void walk_rows(struct walk *w, const struct rows *rows, void *object);
+
+#endif

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Types of numbers: counts, percentages, durations, sizes, modes, choices, switches. */
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "conf/load.h"
+#include "conf/value.h"
+
+typedef int parse_fn(struct str text, uint64_t *ret, const char **ret_why);
+typedef void format_fn(uint64_t v, char out[32]);
+
+static uint64_t number_get(const struct row *row, const void *object)
+{
+	return row->flags & ROW_WIDE ? *ROW_CAT(uint64_t, row, object)
+				     : *ROW_CAT(uint32_t, row, object);
+}
+
+static void number_set(const struct row *row, void *object, uint64_t v)
+{
+	if (row->flags & ROW_WIDE) {
+		*ROW_AT(uint64_t, row, object) = v;
+	} else {
+		*ROW_AT(uint32_t, row, object) = (uint32_t)v;
+	}
+}
+
+static void number_read(struct load *l, const struct row *row, const struct node *n, void *object,
+			parse_fn *parse, format_fn *format)
+{
+	char low[32], high[32], message[128];
+	const char *why = "";
+	struct str text;
+	uint64_t v;
+
+	if (!load_text(l, row, n, &text)) {
+		return;
+	}
+	if (row->zero && str_eq(text, str_from(row->zero))) {
+		number_set(row, object, 0);
+		return;
+	}
+	if (parse(text, &v, &why) != OK) {
+		load_refuse(l, row, n, text, why);
+		return;
+	}
+	if ((v < row->min || v > row->max) && !(v == 0 && row->zero)) {
+		format(row->min, low);
+		format(row->max, high);
+		snprintf(message, sizeof(message), "is out of bounds: %s to %s%s%s", low, high,
+			 row->zero ? ", or " : "", row->zero ? row->zero : "");
+		load_refuse(l, row, n, text, message);
+		return;
+	}
+	number_set(row, object, v);
+}
+
+static bool number_zero(const struct row *row, const void *object, struct out *o)
+{
+	if (number_get(row, object) != 0) {
+		return false;
+	}
+	if (row->flags & ROW_OPTIONAL) {
+		return true;
+	}
+	if (row->zero) {
+		out_word(o, row->name, row->zero);
+	}
+	return row->zero != NULL;
+}
+
+static void number_walk(const struct row *row, void *object, struct walk *w)
+{
+	uint64_t v = number_get(row, object);
+
+	walk_check(w, (v >= row->min && v <= row->max) ||
+			      (v == 0 && (row->zero || row->flags & ROW_OPTIONAL)));
+}
+
+static int count_parse(struct str text, uint64_t *ret, const char **ret_why)
+{
+	int err = str_to_u64(text, UINT64_MAX / 2, ret);
+
+	if (err == ERR_TOO_LARGE) {
+		*ret = UINT64_MAX; /* refused by the bounds */
+		return OK;
+	}
+	*ret_why = "is not a whole number";
+	return err;
+}
+
+static void count_format(uint64_t v, char out[32])
+{
+	snprintf(out, 32, "%llu", (unsigned long long)v);
+}
+
+static void count_read(struct load *l, const struct row *row, const struct node *n, void *object)
+{
+	number_read(l, row, n, object, count_parse, count_format);
+}
+
+static void count_print(const struct row *row, const void *object, struct out *o)
+{
+	if (!number_zero(row, object, o)) {
+		out_count(o, row->name, number_get(row, object));
+	}
+}
+
+static void count_schema(const struct row *row, struct buf *out)
+{
+	buf_printf(out,
+		   "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %llu, \"maximum\": %llu}, ",
+		   (unsigned long long)row->min, (unsigned long long)row->max);
+	if (row->zero) {
+		buf_printf(out, "{\"const\": \"%s\"}, {\"const\": 0}, ", row->zero);
+	}
+	buf_adds(out, "{\"$ref\": \"#/definitions/variable\"}]");
+}
+
+const struct row_type type_count = { "a number", count_read, count_print, count_schema,
+				     number_walk };
+
+static void percent_format(uint64_t v, char out[32])
+{
+	snprintf(out, 32, "%llu%%", (unsigned long long)v);
+}
+
+static void percent_read(struct load *l, const struct row *row, const struct node *n, void *object)
+{
+	number_read(l, row, n, object, value_percent, percent_format);
+}
+
+static void percent_print(const struct row *row, const void *object, struct out *o)
+{
+	char text[32];
+
+	percent_format(number_get(row, object), text);
+	out_word(o, row->name, text);
+}
+
+static void percent_schema(const struct row *row, struct buf *out)
+{
+	buf_printf(out,
+		   "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %llu, \"maximum\": %llu}, "
+		   "{\"type\": \"string\", \"pattern\": \"^[0-9]{1,3}%%$\"}, "
+		   "{\"$ref\": \"#/definitions/variable\"}]",
+		   (unsigned long long)row->min, (unsigned long long)row->max);
+}
+
+const struct row_type type_percent = { "a percentage", percent_read, percent_print, percent_schema,
+				       number_walk };
+
+static void duration_read(struct load *l, const struct row *row, const struct node *n,
+			  void *object)
+{
+	number_read(l, row, n, object, value_duration, clock_format_conf);
+}
+
+static void duration_print(const struct row *row, const void *object, struct out *o)
+{
+	char text[32];
+
+	if (!number_zero(row, object, o)) {
+		clock_format_conf(number_get(row, object), text);
+		out_word(o, row->name, text);
+	}
+}
+
+static void unit_schema(const struct row *row, const char *definition, struct buf *out)
+{
+	buf_printf(out, "\"anyOf\": [{\"$ref\": \"#/definitions/%s\"}, ", definition);
+	if (row->zero || row->min == 0) {
+		buf_adds(out, "{\"const\": 0}, ");
+	}
+	if (row->zero) {
+		buf_printf(out, "{\"const\": \"%s\"}, ", row->zero);
+	}
+	buf_adds(out, "{\"$ref\": \"#/definitions/variable\"}]");
+}
+
+static void duration_schema(const struct row *row, struct buf *out)
+{
+	unit_schema(row, "duration", out);
+}
+
+const struct row_type type_duration = { "a duration", duration_read, duration_print,
+					duration_schema, number_walk };
+
+static void size_format(uint64_t v, char out[32])
+{
+	value_size_format(v, out);
+}
+
+static void size_read(struct load *l, const struct row *row, const struct node *n, void *object)
+{
+	number_read(l, row, n, object, value_size, size_format);
+}
+
+static void size_print(const struct row *row, const void *object, struct out *o)
+{
+	char text[32];
+
+	if (!number_zero(row, object, o)) {
+		out_word(o, row->name, value_size_format(number_get(row, object), text));
+	}
+}
+
+static void size_schema(const struct row *row, struct buf *out)
+{
+	unit_schema(row, "size", out);
+}
+
+const struct row_type type_size = { "a size", size_read, size_print, size_schema, number_walk };
+
+static void mode_format(uint64_t v, char out[32])
+{
+	snprintf(out, 32, "0%03o", (unsigned)(v & 0777));
+}
+
+static void mode_read(struct load *l, const struct row *row, const struct node *n, void *object)
+{
+	number_read(l, row, n, object, value_mode, mode_format);
+}
+
+static void mode_print(const struct row *row, const void *object, struct out *o)
+{
+	char text[32];
+
+	mode_format(number_get(row, object), text);
+	out_text(o, row->name, str_from(text));
+}
+
+static void mode_schema(const struct row *row, struct buf *out)
+{
+	buf_adds(out, "\"anyOf\": [{\"type\": \"integer\", \"minimum\": 0, \"maximum\": 777}, "
+		      "{\"type\": \"string\", \"pattern\": \"^[0-7]{1,5}$\"}, "
+		      "{\"$ref\": \"#/definitions/variable\"}]");
+}
+
+const struct row_type type_mode = { "a file mode", mode_read, mode_print, mode_schema,
+				    number_walk };
+
+/* --- one of some words ------------------------------------------------------------------------ */
+
+static unsigned choices(const struct row *row)
+{
+	unsigned n = 0;
+
+	while (row->choices[n]) {
+		n++;
+	}
+	return n;
+}
+
+/* The place of the chosen word; -1: refused. */
+static int choose(struct load *l, const struct row *row, const struct node *n)
+{
+	char hint[128], message[256];
+	struct str text;
+	struct guess g;
+	size_t used;
+
+	if (!load_text(l, row, n, &text)) {
+		return -1;
+	}
+	guess_init(&g, text);
+	for (int i = 0; row->choices[i]; i++) {
+		if (str_eq(text, str_from(row->choices[i]))) {
+			return i;
+		}
+		guess_try(&g, str_from(row->choices[i]));
+	}
+	if (row->later && str_eq(text, str_from(row->later))) {
+		load_refuse(l, row, n, text, "is not supported by this version");
+		return -1;
+	}
+	used = (size_t)snprintf(message, sizeof(message), "is not one of ");
+	for (unsigned i = 0; row->choices[i]; i++) {
+		used += (size_t)snprintf(message + used, sizeof(message) - used, "%s%s",
+					 i ? ", " : "", row->choices[i]);
+		CHECK(used < sizeof(message));
+	}
+	snprintf(message + used, sizeof(message) - used, "%s", guess_text(&g, hint));
+	load_refuse(l, row, n, text, message);
+	return -1;
+}
+
+static void choice_read(struct load *l, const struct row *row, const struct node *n, void *object)
+{
+	int i = choose(l, row, n);
+
+	if (i >= 0) {
+		*ROW_AT(uint32_t, row, object) = (uint32_t)i;
+	}
+}
+
+static void choice_print(const struct row *row, const void *object, struct out *o)
+{
+	uint32_t i = *ROW_CAT(uint32_t, row, object);
+
+	CHECK(i < choices(row));
+	out_text(o, row->name, str_from(row->choices[i]));
+}
+
+static void choice_schema(const struct row *row, struct buf *out)
+{
+	buf_adds(out, "\"anyOf\": [{\"enum\": [");
+	for (unsigned i = 0; row->choices[i]; i++) {
+		buf_printf(out, "%s\"%s\"", i ? ", " : "", row->choices[i]);
+	}
+	buf_adds(out, "]}, {\"$ref\": \"#/definitions/variable\"}]");
+}
+
+static void choice_walk(const struct row *row, void *object, struct walk *w)
+{
+	walk_check(w, *ROW_CAT(uint32_t, row, object) < choices(row));
+}
+
+const struct row_type type_choice = { "a word", choice_read, choice_print, choice_schema,
+				      choice_walk };
+
+static void word_read(struct load *l, const struct row *row, const struct node *n, void *object)
+{
+	int i = choose(l, row, n);
+
+	if (i >= 0) {
+		*ROW_AT(struct str, row, object) = str_from(row->choices[i]);
+	}
+}
+
+static void word_print(const struct row *row, const void *object, struct out *o)
+{
+	out_text(o, row->name, *ROW_CAT(struct str, row, object));
+}
+
+static void word_walk(const struct row *row, void *object, struct walk *w)
+{
+	struct str *s = ROW_AT(struct str, row, object);
+	bool known = false;
+
+	walk_str(w, s);
+	for (unsigned i = 0; walk_foreign(w) && s->s && row->choices[i]; i++) {
+		known = known || str_eq(*s, str_from(row->choices[i]));
+	}
+	walk_check(w, known || !walk_foreign(w));
+}
+
+const struct row_type type_word = { "a word", word_read, word_print, choice_schema, word_walk };
+
+/* --- others ----------------------------------------------------------------------------------- */
+
+static void bool_read(struct load *l, const struct row *row, const struct node *n, void *object)
+{
+	const char *why = "";
+	struct str text;
+
+	if (load_text(l, row, n, &text) &&
+	    value_bool(text, ROW_AT(bool, row, object), &why) != OK) {
+		load_refuse(l, row, n, text, why);
+	}
+}
+
+static void bool_print(const struct row *row, const void *object, struct out *o)
+{
+	out_literal(o, row->name, *ROW_CAT(bool, row, object) ? "true" : "false");
+}
+
+static void bool_schema(const struct row *row, struct buf *out)
+{
+	buf_adds(out, "\"anyOf\": [{\"type\": \"boolean\"}, {\"enum\": [\"on\", \"off\", \"yes\", "
+		      "\"no\"]}, {\"$ref\": \"#/definitions/variable\"}]");
+}
+
+static void bool_walk(const struct row *row, void *object, struct walk *w)
+{
+	walk_check(w, *ROW_CAT(uint8_t, row, object) <= 1);
+}
+
+const struct row_type type_bool = { "true or false", bool_read, bool_print, bool_schema,
+				    bool_walk };
+
+/* An int32_t of which -1 means "not set". */
+static void retries_read(struct load *l, const struct row *row, const struct node *n, void *object)
+{
+	struct row positive = *row;
+	uint32_t v = UINT32_MAX;
+
+	positive.offset = 0;
+	number_read(l, &positive, n, &v, count_parse, count_format);
+	if (v != UINT32_MAX) {
+		*ROW_AT(int32_t, row, object) = (int32_t)v;
+	}
+}
+
+static void retries_print(const struct row *row, const void *object, struct out *o)
+{
+	int32_t v = *ROW_CAT(int32_t, row, object);
+
+	if (v >= 0) {
+		out_count(o, row->name, (uint64_t)v);
+	}
+}
+
+static void retries_walk(const struct row *row, void *object, struct walk *w)
+{
+	int32_t v = *ROW_CAT(int32_t, row, object);
+
+	walk_check(w, v >= -1 && v <= (int32_t)row->max);
+}
+
+const struct row_type type_retries = { "a number", retries_read, retries_print, count_schema,
+				       retries_walk };
+
+static void share_read(struct load *l, const struct row *row, const struct node *n, void *object)
+{
+	const char *why = "";
+	struct str text;
+
+	if (load_text(l, row, n, &text) &&
+	    value_share(text, ROW_AT(double, row, object), &why) != OK) {
+		load_refuse(l, row, n, text, why);
+	}
+}
+
+static void share_print(const struct row *row, const void *object, struct out *o)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.6g", *ROW_CAT(double, row, object));
+	if (strchr(text, 'e')) {
+		snprintf(text, sizeof(text), "%.15f", *ROW_CAT(double, row, object));
+	}
+	out_literal(o, row->name, text);
+}
+
+static void share_schema(const struct row *row, struct buf *out)
+{
+	buf_adds(out, "\"anyOf\": [{\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}, "
+		      "{\"type\": \"string\", \"pattern\": \"^[0-9.]+%$\"}, "
+		      "{\"$ref\": \"#/definitions/variable\"}]");
+}
+
+static void share_walk(const struct row *row, void *object, struct walk *w)
+{
+	double v = *ROW_CAT(double, row, object);
+
+	walk_check(w, v >= 0 && v <= 1);
+}
+
+const struct row_type type_share = { "a share of one", share_read, share_print, share_schema,
+				     share_walk };

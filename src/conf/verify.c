@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only the whole configuration shows: references, addresses bound twice, routes that tie. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "conf/load.h"
+
+#define MAX_BINDS 4096
+
+/* --- references ------------------------------------------------------------------------------- */
+
+static void need(struct load *l, const char *key, uint32_t n, const char *consequence)
+{
+	const struct node *have = node_get(l->root, key);
+
+	if (!have) {
+		problem_error(l->problems, ((struct place){ .file = 0 }), "there are no %s: %s", key,
+			      consequence);
+	} else if (n == 0 && (have->kind == NODE_NULL || (have->kind == NODE_MAP && have->n == 0))) {
+		problem_error(l->problems, have->key_at, "there are no %s: %s", key, consequence);
+	}
+}
+
+static void undefined(struct load *l, const struct node *at, const char *what, struct guess *g)
+{
+	char hint[128];
+
+	problem_error(l->problems, at->at, "there is no %s \"%.*s\"%s", what,
+		      (int)MIN(g->word.len, 80), g->word.s, guess_text(g, hint));
+}
+
+static const struct node *item_of(const struct node *n, uint32_t i)
+{
+	if (n->kind == NODE_LIST) {
+		for (n = n->first; i > 0 && n->next; i--) {
+			n = n->next;
+		}
+	}
+	return n;
+}
+
+static void verify_route(struct load *l, struct conf_route *r, struct node *n)
+{
+	const struct node *to = node_get(n, "to");
+	const struct conf_pool *pool;
+	struct guess g;
+
+	if (r->to.len) {
+		pool = conf_pool_find(l->conf, r->to);
+		r->pool = pool ? (uint32_t)(pool - l->conf->pools) : 0;
+		if (!pool) {
+			guess_init(&g, r->to);
+			for (uint32_t i = 0; i < l->conf->npools && l->problems->errors < 100; i++) {
+				guess_try(&g, l->conf->pools[i].name);
+			}
+			undefined(l, to, "pool", &g);
+		}
+	}
+	for (uint32_t i = 0; i < r->listeners.n; i++) {
+		bool found = false;
+
+		guess_init(&g, r->listeners.v[i]);
+		for (uint32_t k = 0; k < l->conf->nlisteners && !found; k++) {
+			guess_try(&g, l->conf->listeners[k].name);
+			found = str_eq(l->conf->listeners[k].name, r->listeners.v[i]);
+		}
+		if (!found) {
+			undefined(l, item_of(node_get(n, "listener"), i), "listener", &g);
+		}
+	}
+}
+
+static void verify_pool(struct load *l, const struct conf_pool *p, const struct node *n)
+{
+	const struct node *servers = node_get(n, "servers"), *check = node_get(n, "check");
+	const struct conf_check *c = &p->check;
+	const struct node *port = check ? node_get(check, "port") : NULL;
+
+	if (servers && p->nservers == 0 &&
+	    (servers->kind == NODE_NULL || (servers->kind == NODE_MAP && servers->n == 0))) {
+		problem_error(l->problems, servers->key_at, "pool \"%.*s\" has no servers",
+			      STR_ARG(p->name));
+	}
+	if (c->exec.n && c->exec.v[0].s[0] != '/') {
+		problem_error(l->problems, item_of(node_get(check, "exec"), 0)->at,
+			      "\"exec\": \"%.*s\" is not an absolute path", STR_ARG(c->exec.v[0]));
+	}
+	for (uint32_t i = 0; port && i < p->nservers; i++) {
+		if (p->servers[i].address.sa.sa_family == AF_UNIX) {
+			problem_error(l->problems, port->key_at,
+				      "\"port\" does not suit server \"%.*s\", which is a unix socket",
+				      STR_ARG(p->servers[i].name));
+			break;
+		}
+	}
+}
+
+/* --- addresses -------------------------------------------------------------------------------- */
+
+struct bound {
+	const struct net_addr *addr;
+	struct str text;
+	struct str owner;
+	const struct node *at;
+};
+
+static uint32_t port_of(const struct net_addr *a)
+{
+	return a->sa.sa_family == AF_UNIX ? 0 : net_addr_port(a);
+}
+
+static int compare_bound(const void *pa, const void *pb)
+{
+	const struct bound *a = pa, *b = pb;
+	uint32_t x = port_of(a->addr), y = port_of(b->addr);
+
+	if (x != y) {
+		return x < y ? -1 : 1;
+	}
+	return a->at->at.line < b->at->at.line ? -1 : a->at->at.line > b->at->at.line;
+}
+
+static bool is_any(const struct net_addr *a)
+{
+	return a->sa.sa_family == AF_INET ? a->in.sin_addr.s_addr == INADDR_ANY
+					  : IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+}
+
+/* Whether the kernel would refuse the second of two sockets, same port. */
+static bool clash(const struct net_addr *a, const struct net_addr *b)
+{
+	if (a->sa.sa_family == AF_UNIX || b->sa.sa_family == AF_UNIX) {
+		return a->sa.sa_family == b->sa.sa_family && net_addr_eq(a, b);
+	}
+	if (a->wildcard || b->wildcard) {
+		return true;
+	}
+	return a->sa.sa_family == b->sa.sa_family && (is_any(a) || is_any(b) || net_addr_eq(a, b));
+}
+
+static void verify_binds(struct load *l)
+{
+	struct bound *v = load_alloc(l, MAX_BINDS + 1, sizeof(*v));
+	const struct node *control = node_get(l->root, "control");
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; v && i < l->conf->nlisteners; i++) {
+		const struct conf_listener *c = &l->conf->listeners[i];
+		const struct node *bind = node_get(l->listeners[i], "bind");
+
+		for (uint32_t k = 0; k < c->nbind && n < MAX_BINDS; k++) {
+			v[n++] = (struct bound){ &c->bind[k], c->bind_text[k], c->name,
+						 l->listeners[i]->faulty ? bind
+									 : item_of(bind, k) };
+		}
+	}
+	if (v && l->conf->control.on && l->conf->control.bind_text.len) {
+		v[n++] = (struct bound){ &l->conf->control.bind, l->conf->control.bind_text,
+					 STR("control"), node_get(control, "bind") };
+	}
+	if (n > MAX_BINDS) {
+		problem_error(l->problems, ((struct place){ .file = 0 }),
+			      "more than %d addresses are bound", MAX_BINDS);
+		return;
+	}
+	qsort(v, n, sizeof(*v), compare_bound);
+	for (uint32_t i = 1; i < n; i++) {
+		for (uint32_t k = i; k-- > 0 && port_of(v[k].addr) == port_of(v[i].addr);) {
+			if (clash(v[k].addr, v[i].addr)) {
+				problem_error(l->problems, v[i].at->at,
+					      "\"%.*s\" is bound already: by \"%.*s\" (\"%.*s\") in "
+					      "%s:%u",
+					      STR_ARG(v[i].text), STR_ARG(v[k].owner),
+					      STR_ARG(v[k].text),
+					      l->problems->files[v[k].at->at.file].path,
+					      v[k].at->at.line);
+				break;
+			}
+		}
+	}
+}
+
+void verify(struct load *l)
+{
+	struct conf *c = l->conf;
+
+	need(l, "listeners", c->nlisteners, "nothing would be served");
+	need(l, "routes", c->nroutes, "every request would be answered with 404");
+	if (c->nroutes == 0 || !node_get(l->root, "pools")) {
+		need(l, "pools", c->npools, "there would be nobody to answer");
+	}
+	for (uint32_t i = 0; i < c->nlisteners; i++) {
+		if (c->listeners[i].max_line > c->listeners[i].max_header_size) {
+			problem_error(l->problems, l->listeners[i]->key_at,
+				      "\"max_line\" is larger than \"max_header_size\", which "
+				      "contains it");
+		}
+	}
+	for (uint32_t i = 0; i < c->nroutes; i++) {
+		verify_route(l, (struct conf_route *)&c->routes[i], l->routes[i]);
+	}
+	for (uint32_t i = 0; i < c->npools; i++) {
+		verify_pool(l, &c->pools[i], l->pools[i]);
+	}
+	if (l->nservers > CONF_MAX_SERVERS) {
+		problem_error(l->problems, ((struct place){ .file = 0 }),
+			      "%u servers are more than the %d that one node takes", l->nservers,
+			      CONF_MAX_SERVERS);
+	}
+	verify_binds(l);
+}
+
+/* --- ties ------------------------------------------------------------------------------------- */
+
+/* A route under one of its hosts. */
+struct entry {
+	struct str host, path;
+	uint32_t conditions;
+	uint32_t route;
+};
+
+static int compare_str(struct str a, struct str b)
+{
+	int order = memcmp(a.s ? a.s : "", b.s ? b.s : "", MIN(a.len, b.len));
+
+	return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static int compare_entries(const void *pa, const void *pb)
+{
+	const struct entry *a = pa, *b = pb;
+	int order = compare_str(a->host, b->host);
+
+	order = order ? order : compare_str(a->path, b->path);
+	if (order) {
+		return order;
+	}
+	if (a->conditions != b->conditions) {
+		return a->conditions < b->conditions ? -1 : 1;
+	}
+	return a->route < b->route ? -1 : a->route > b->route;
+}
+
+/* Whether both lists are there and have nothing in common. */
+static bool disjoint(const struct conf_list *a, const struct conf_list *b)
+{
+	for (uint32_t i = 0; i < a->n; i++) {
+		for (uint32_t k = 0; k < b->n; k++) {
+			if (str_eq(a->v[i], b->v[k])) {
+				return false;
+			}
+		}
+	}
+	return a->n && b->n;
+}
+
+static bool networks_meet(const struct net_cidr *a, const struct net_cidr *b)
+{
+	unsigned bits = MIN(a->bits, b->bits);
+
+	if (a->bits == 255 || b->bits == 255) { /* unix */
+		return a->bits == b->bits;
+	}
+	for (unsigned i = 0; i < bits; i += 8) {
+		unsigned char mask = bits - i >= 8 ? 0xff : (unsigned char)(0xff << (8 - bits + i));
+
+		if ((a->bytes[i / 8] ^ b->bytes[i / 8]) & mask) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool clients_disjoint(const struct conf_route *a, const struct conf_route *b)
+{
+	for (uint32_t i = 0; i < a->nclients; i++) {
+		for (uint32_t k = 0; k < b->nclients; k++) {
+			if (networks_meet(&a->clients[i], &b->clients[k])) {
+				return false;
+			}
+		}
+	}
+	return a->nclients && b->nclients;
+}
+
+static bool headers_disjoint(const struct conf_route *a, const struct conf_route *b)
+{
+	for (uint32_t i = 0; i < a->nheaders; i++) {
+		for (uint32_t k = 0; k < b->nheaders; k++) {
+			if (str_eq_nocase(a->headers[i].name, b->headers[k].name) &&
+			    a->headers[i].value.len && b->headers[k].value.len &&
+			    !str_eq(a->headers[i].value, b->headers[k].value)) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static void report_tie(struct load *l, const struct entry *a, const struct entry *b)
+{
+	const struct conf_route *x = &l->conf->routes[a->route], *y = &l->conf->routes[b->route];
+	struct place px = l->routes[a->route]->key_at, py = l->routes[b->route]->key_at;
+
+	if (py.file < px.file || (py.file == px.file && py.line < px.line)) {
+		report_tie(l, b, a);
+		return;
+	}
+	problem_error(l->problems, py,
+		      "route \"%.*s\" ties with route \"%.*s\" (%s:%u): both take %s%.*s%s%.*s and are "
+		      "equally specific",
+		      STR_ARG(y->name), STR_ARG(x->name), l->problems->files[px.file].path, px.line,
+		      a->host.len ? "host \"" : "any host", STR_ARG(a->host),
+		      a->host.len ? "\", path " : ", path ", STR_ARG(a->path));
+}
+
+/* Reports the first tie of entry i with one before it. */
+static void find_tie(struct load *l, const struct entry *v, uint32_t i)
+{
+	const struct conf_route *r = &l->conf->routes[v[i].route];
+
+	for (uint32_t k = i; k-- > 0;) {
+		const struct conf_route *o = &l->conf->routes[v[k].route];
+
+		if (v[k].conditions != v[i].conditions || !str_eq(v[k].host, v[i].host) ||
+		    !str_eq(v[k].path, v[i].path)) {
+			return;
+		}
+		if (v[k].route != v[i].route && !disjoint(&r->methods, &o->methods) &&
+		    !disjoint(&r->listeners, &o->listeners) && !clients_disjoint(r, o) &&
+		    !headers_disjoint(r, o)) {
+			report_tie(l, &v[k], &v[i]);
+			return;
+		}
+	}
+}
+
+void verify_ties(struct load *l)
+{
+	const struct conf *c = l->conf;
+	struct entry *v;
+	size_t n = 0;
+	uint32_t used = 0;
+
+	for (uint32_t i = 0; i < c->nroutes; i++) {
+		n += MAX(c->routes[i].hosts.n, 1);
+	}
+	v = load_alloc(l, n, sizeof(*v));
+	for (uint32_t i = 0; v && i < c->nroutes; i++) {
+		const struct conf_route *r = &c->routes[i];
+		uint32_t conditions = r->nheaders + (r->methods.n > 0) + (r->nclients > 0) +
+				      (r->listeners.n > 0);
+
+		for (uint32_t k = 0; k < MAX(r->hosts.n, 1) && !l->routes[i]->faulty; k++) {
+			v[used++] = (struct entry){ r->hosts.n ? r->hosts.v[k] : STR(""), r->path,
+						    conditions, i };
+		}
+	}
+	if (v) {
+		qsort(v, used, sizeof(*v), compare_entries);
+	}
+	for (uint32_t i = 1; i < used; i++) {
+		find_tie(l, v, i);
+	}
+}
