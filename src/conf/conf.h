@@ -61,7 +61,7 @@ struct conf_listener {
 	uint32_t max_line;
 	uint32_t max_header_size;
 	uint32_t max_headers;
-	uint64_t max_body; /* 0: unlimited */
+	uint64_t max_body;             /* 0: unlimited */
 	struct conf_timeouts timeouts; /* all set: the defaults fill them */
 	struct conf_access_log access_log;
 	const struct conf_error_page *pages;
@@ -76,52 +76,55 @@ struct conf_match_header {
 struct conf_route {
 	struct str name;
 	uint32_t slot;
-	struct conf_list hosts;     /* lower case; "*.shop.test"; none: any */
-	struct str path;            /* prefix on segment borders; "/" by default */
-	struct conf_list methods;   /* none: any */
+	struct conf_list hosts;   /* lower case; "*.shop.test"; none: any */
+	struct str path;          /* prefix on segment borders; "/" by default */
+	struct conf_list methods; /* none: any */
 	const struct conf_match_header *headers;
 	uint32_t nheaders;
 	const struct net_cidr *clients;
 	uint32_t nclients;
 	struct conf_list listeners; /* names; none: all */
 	struct str to;
-	uint32_t pool;              /* index in conf->pools */
-	int32_t retries;            /* -1: the pool's */
-	uint64_t max_body;          /* 0: the listener's */
+	uint32_t pool;     /* index in conf->pools */
+	int32_t retries;   /* -1: the pool's */
+	uint64_t max_body; /* 0: the listener's */
 	struct conf_timeouts timeouts;
 	const struct conf_error_page *pages;
 	uint32_t npages;
-	struct str file;            /* where it is defined, for explain */
+	struct str file; /* where it is defined, for explain */
 	uint32_t line;
 };
 
 enum conf_balance {
-	BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONN, BALANCE_RANDOM_TWO, BALANCE_SOURCE_HASH,
+	BALANCE_ROUND_ROBIN,
+	BALANCE_LEAST_CONN,
+	BALANCE_RANDOM_TWO,
+	BALANCE_SOURCE_HASH,
 	BALANCE_HEADER_HASH
 };
 
 enum conf_probe { PROBE_NONE, PROBE_TCP, PROBE_HTTP, PROBE_EXEC };
 
 struct conf_check {
-	uint32_t probe;           /* enum conf_probe */
-	struct str http;          /* path */
-	struct str method;        /* GET */
-	struct str host;          /* "": the server's address */
+	uint32_t probe;    /* enum conf_probe */
+	struct str http;   /* path */
+	struct str method; /* GET */
+	struct str host;   /* "": the server's address */
 	const struct conf_match_header *headers;
 	uint32_t nheaders;
-	uint64_t expect[10];      /* bit s-100 … : expected statuses 100 … 739, default 200–399 */
-	struct str expect_text;   /* as configured */
-	struct str match;         /* the body must contain it; "": any */
+	uint64_t expect[10]; /* bit s-100 … : expected statuses 100 … 739, default 200–399 */
+	struct str expect_text; /* as configured */
+	struct str match;       /* the body must contain it; "": any */
 	struct conf_list exec;
-	struct str user;          /* of exec; "": the roles' user */
-	uint32_t port;            /* 0: the server's own */
-	uint64_t interval;        /* 2s */
-	uint64_t fast_interval;   /* while a change is in the making; 0: interval */
-	uint64_t down_interval;   /* while down; 0: interval */
-	uint64_t timeout;         /* 1s */
-	uint32_t rise;            /* 2 */
-	uint32_t fall;            /* 3 */
-	uint32_t jitter;          /* percent of the interval, 10 */
+	struct str user;        /* of exec; "": the roles' user */
+	uint32_t port;          /* 0: the server's own */
+	uint64_t interval;      /* 2s */
+	uint64_t fast_interval; /* while a change is in the making; 0: interval */
+	uint64_t down_interval; /* while down; 0: interval */
+	uint64_t timeout;       /* 1s */
+	uint32_t rise;          /* 2 */
+	uint32_t fall;          /* 3 */
+	uint32_t jitter;        /* percent of the interval, 10 */
 };
 
 static inline bool conf_expects(const struct conf_check *c, unsigned status)
@@ -131,19 +134,19 @@ static inline bool conf_expects(const struct conf_check *c, unsigned status)
 }
 
 struct conf_passive {
-	bool on;               /* default: on */
-	uint32_t failures;     /* consecutive, 5 */
-	uint64_t eject;        /* time out of service at least, 10s; grows with repeats */
-	uint32_t max_ejected;  /* percent of the pool, 50 */
+	bool on;              /* default: on */
+	uint32_t failures;    /* consecutive, 5 */
+	uint64_t eject;       /* time out of service at least, 10s; grows with repeats */
+	uint32_t max_ejected; /* percent of the pool, 50 */
 };
 
 struct conf_server {
 	struct str name;
-	struct str id;            /* "pool/server" */
+	struct str id; /* "pool/server" */
 	uint32_t slot;
 	struct net_addr address;
-	struct str address_text;  /* as configured */
-	uint32_t weight;          /* 1 … 256; 0: only by order of a hash: not used */
+	struct str address_text; /* as configured */
+	uint32_t weight;         /* 1 … 256; 0: only by order of a hash: not used */
 	bool backup;
 	uint32_t max_connections; /* 0: the pool's */
 };
@@ -151,14 +154,15 @@ struct conf_server {
 struct conf_pool {
 	struct str name;
 	uint32_t slot;
-	uint32_t balance;          /* enum conf_balance */
+	uint32_t balance; /* enum conf_balance */
 	struct str hash_header;
 	struct conf_check check;
 	struct conf_passive passive;
-	uint32_t panic_threshold;  /* percent of healthy servers below which all are used; 0: never */
-	uint64_t slow_start;       /* 0: none */
-	uint32_t retries;          /* 2 */
-	uint32_t retry_budget;     /* percent of requests, 20 */
+	uint32_t
+	    panic_threshold;   /* percent of healthy servers below which all are used; 0: never */
+	uint64_t slow_start;   /* 0: none */
+	uint32_t retries;      /* 2 */
+	uint32_t retry_budget; /* percent of requests, 20 */
 	uint32_t max_connections;  /* per server, 0: unlimited */
 	uint64_t queue_timeout;    /* 5s */
 	uint32_t queue_length;     /* per server, 1024 */
@@ -180,13 +184,13 @@ struct conf {
 	uint64_t hash;       /* of everything: equal files are equal */
 	struct str path;     /* of the main file */
 	struct str cluster;
-	struct str user;     /* that roles drop to, "holdfast" */
-	uint32_t threads;    /* 0: auto, one for each core */
+	struct str user;  /* that roles drop to, "holdfast" */
+	uint32_t threads; /* 0: auto, one for each core */
 	uint64_t shutdown_timeout;
 	uint32_t max_connections; /* of the process; 0: auto from RLIMIT_NOFILE */
 	struct conf_list trust_text;
 	const struct net_cidr *trust; /* proxies whose forwarded headers count, networks that see
-					 full reasons */
+	                                 full reasons */
 	uint32_t ntrust;
 	const struct conf_error_page *pages;
 	uint32_t npages;
@@ -197,8 +201,8 @@ struct conf {
 		struct str token; /* changes need it; "": only the control socket may change */
 	} control;
 	struct {
-		uint32_t level;  /* enum log_level */
-		struct str to;   /* "stderr", "journald", "syslog" */
+		uint32_t level;    /* enum log_level */
+		struct str to;     /* "stderr", "journald", "syslog" */
 		struct str format; /* "auto", "text", "json" */
 	} log;
 	const struct conf_listener *listeners;
@@ -216,7 +220,7 @@ struct conf {
 struct conf_loaded; /* a configuration with its memory and where each thing stands in its file */
 
 struct conf_problems {
-	struct buf text;   /* all of them, as a compiler prints them, ready for a terminal */
+	struct buf text; /* all of them, as a compiler prints them, ready for a terminal */
 	uint32_t errors;
 	uint32_t warnings;
 };
@@ -227,11 +231,11 @@ struct conf_problems {
  * text only when `colour`.
  */
 int conf_load(const char *path, bool colour, struct conf_problems *problems,
-	      struct conf_loaded **ret);
+              struct conf_loaded **ret);
 /* The same from memory, named `name` in problems. Touches neither files nor the network: includes,
  * secrets and pages from files, and names of servers are refused. */
 int conf_load_text(struct str text, const char *name, bool colour, struct conf_problems *problems,
-		   struct conf_loaded **ret);
+                   struct conf_loaded **ret);
 void conf_free(struct conf_loaded *l);
 const struct conf *conf_of(const struct conf_loaded *l);
 
@@ -252,7 +256,7 @@ int conf_image_seal(int fd, const struct conf *c);
 
 const struct conf_pool *conf_pool_find(const struct conf *c, struct str name);
 const struct conf_server *conf_server_find(const struct conf *c, struct str id,
-					   const struct conf_pool **ret_pool);
+                                           const struct conf_pool **ret_pool);
 
 /* The effective configuration as YAML or JSON, defaults included, secrets as ***. */
 void conf_show(const struct conf *c, bool json, struct buf *out);

@@ -38,7 +38,7 @@ const struct conf_pool *conf_pool_find(const struct conf *c, struct str name)
 }
 
 const struct conf_server *conf_server_find(const struct conf *c, struct str id,
-					   const struct conf_pool **ret_pool)
+                                           const struct conf_pool **ret_pool)
 {
 	struct str server, pool = str_split(id, '/', &server);
 	const struct conf_pool *p = conf_pool_find(c, pool);

@@ -28,8 +28,8 @@ static bool is_shared(struct str key)
 static void twice(struct load *l, const struct node *a, const struct node *b)
 {
 	problem_error(l->problems, b->key_at, "\"%.*s\" is defined in %s:%u already",
-		      (int)MIN(b->key.len, 80), b->key.s, l->problems->files[a->key_at.file].path,
-		      a->key_at.line);
+	              (int)MIN(b->key.len, 80), b->key.s, l->problems->files[a->key_at.file].path,
+	              a->key_at.line);
 }
 
 /* Moves the children of `from` to the end of `to`; names that `to` has are errors. */
@@ -116,10 +116,10 @@ static bool is_known(const struct load *l, const char *path)
 }
 
 static void include_from(struct load *l, struct tree *t, struct node *root, struct node *file,
-			 unsigned level);
+                         unsigned level);
 
 static void include_file(struct load *l, struct tree *t, struct node *root, const struct node *n,
-			 const char *path, unsigned level)
+                         const char *path, unsigned level)
 {
 	struct node *file;
 
@@ -134,8 +134,8 @@ static void include_file(struct load *l, struct tree *t, struct node *root, cons
 	}
 }
 
-static void include_pattern(struct load *l, struct tree *t, struct node *root,
-			    const struct node *n, struct str pattern, unsigned level)
+static void include_pattern(struct load *l, struct tree *t, struct node *root, const struct node *n,
+                            struct str pattern, unsigned level)
 {
 	const char *base = l->problems->files[n->at.file].path, *slash = strrchr(base, '/');
 	const char *full = pattern.s;
@@ -169,7 +169,7 @@ static void include_pattern(struct load *l, struct tree *t, struct node *root,
 }
 
 static void include_from(struct load *l, struct tree *t, struct node *root, struct node *file,
-			 unsigned level)
+                         unsigned level)
 {
 	const struct node *n = node_get(file, "include");
 	struct str pattern;
@@ -179,8 +179,8 @@ static void include_from(struct load *l, struct tree *t, struct node *root, stru
 	}
 	if (l->offline || level > MAX_LEVELS) {
 		problem_error(l->problems, n->key_at,
-			      l->offline ? "files are not included here"
-					 : "included files may include others three levels deep");
+		              l->offline ? "files are not included here"
+		                         : "included files may include others three levels deep");
 		return;
 	}
 	for (const struct node *i = load_item_first(n); i; i = load_item_next(n, i)) {

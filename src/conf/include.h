@@ -10,8 +10,8 @@ struct node *load_source(struct load *l, struct tree *t, const char *path, struc
 
 /*
  * Follows `include` of the root, of what that includes, and so on (at most three levels), and adds
- * what the files hold to the root: named maps (listeners, routes, pools, nodes) are joined, anything
- * else may stand in one file only. Reports the rest.
+ * what the files hold to the root: named maps (listeners, routes, pools, nodes) are joined,
+ * anything else may stand in one file only. Reports the rest.
  */
 void include_all(struct load *l, struct tree *t, struct node *root);
 

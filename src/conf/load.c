@@ -16,23 +16,22 @@
 
 #define MAX_NAMED_FILES (64 * 1024 * 1024) /* bytes of pages and secrets together */
 
-static const char minimal[] =
-	"a minimal file looks like this:\n"
-	"  listeners:\n"
-	"    http: { bind: \"*:80\" }\n"
-	"  pools:\n"
-	"    web:\n"
-	"      check: { http: /health }\n"
-	"      servers: { a: 10.0.0.21:80, b: 10.0.0.22:80 }\n"
-	"  routes:\n"
-	"    all: { to: web }";
+static const char minimal[] = "a minimal file looks like this:\n"
+                              "  listeners:\n"
+                              "    http: { bind: \"*:80\" }\n"
+                              "  pools:\n"
+                              "    web:\n"
+                              "      check: { http: /health }\n"
+                              "      servers: { a: 10.0.0.21:80, b: 10.0.0.22:80 }\n"
+                              "  routes:\n"
+                              "    all: { to: web }";
 
 /* --- what the row types use ------------------------------------------------------------------- */
 
 void *load_alloc(struct load *l, size_t count, size_t size)
 {
-	void *p = size && count > SIZE_MAX / size ? NULL
-						  : arena_alloc(l->arena, MAX(count, 1) * size);
+	void *p =
+	    size && count > SIZE_MAX / size ? NULL : arena_alloc(l->arena, MAX(count, 1) * size);
 
 	if (!p) {
 		problem_error(l->problems, ((struct place){ .file = 0 }), "out of memory");
@@ -41,12 +40,12 @@ void *load_alloc(struct load *l, size_t count, size_t size)
 }
 
 void load_refuse(struct load *l, const struct row *row, const struct node *n, struct str value,
-		 const char *why)
+                 const char *why)
 {
 	struct str name = str_from(row->name);
 
 	problem_error(l->problems, n->at, "\"%.*s\": \"%.*s%s\" %s", STR_ARG(name),
-		      (int)MIN(value.len, 80), value.s, value.len > 80 ? "…" : "", why);
+	              (int)MIN(value.len, 80), value.s, value.len > 80 ? "…" : "", why);
 }
 
 void load_wrong_type(struct load *l, const struct row *row, const struct node *n)
@@ -54,14 +53,14 @@ void load_wrong_type(struct load *l, const struct row *row, const struct node *n
 	const char *also = row->sub && row->sub->brief_doc ? row->sub->brief_doc : NULL;
 
 	problem_error(l->problems, n->at, "\"%.*s\" must be %s%s%s, not %s",
-		      (int)MIN(n->key.s ? n->key.len : strlen(row->name), 80),
-		      n->key.s ? n->key.s : row->name,
-		      row->sub && row->type == &type_map && n->key.s &&
-				      !str_eq(n->key, str_from(row->name))
-			      ? "a map"
-			      : row->type->name,
-		      also ? " or " : "", also ? also : "",
-		      n->kind == NODE_TEXT && n->text.len == 0 ? "empty" : node_what(n));
+	              (int)MIN(n->key.s ? n->key.len : strlen(row->name), 80),
+	              n->key.s ? n->key.s : row->name,
+	              row->sub && row->type == &type_map && n->key.s &&
+	                      !str_eq(n->key, str_from(row->name))
+	                  ? "a map"
+	                  : row->type->name,
+	              also ? " or " : "", also ? also : "",
+	              n->kind == NODE_TEXT && n->text.len == 0 ? "empty" : node_what(n));
 }
 
 bool load_text(struct load *l, const struct row *row, const struct node *n, struct str *ret)
@@ -104,9 +103,9 @@ static int read_file(const char *path, size_t max, struct buf *b)
 
 	if (fd >= 0 && fstat(fd, &st) == 0) {
 		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-		err = !S_ISREG(st.st_mode)           ? ERR_SYSTEM
+		err = !S_ISREG(st.st_mode)         ? ERR_SYSTEM
 		      : (uint64_t)st.st_size > max ? ERR_TOO_LARGE
-						   : buf_read_file(b, path, max);
+		                                   : buf_read_file(b, path, max);
 	}
 	if (fd >= 0) {
 		int saved = errno;
@@ -131,7 +130,7 @@ int load_file(struct load *l, const struct node *n, struct str path, size_t max,
 
 	if (l->offline) {
 		problem_error(l->problems, n->at, "files are not read here: \"%.*s\"",
-			      (int)MIN(path.len, 200), path.s);
+		              (int)MIN(path.len, 200), path.s);
 		return ERR_DENIED;
 	}
 	if (path.len == 0 || strlen(path.s) != path.len || path.len > 4000) {
@@ -149,13 +148,13 @@ int load_file(struct load *l, const struct node *n, struct str path, size_t max,
 		*ret = arena_str(l->arena, buf_str(&b));
 	} else if (err == ERR_SYSTEM) {
 		problem_error(l->problems, n->at, "cannot read \"%s\": %s", full,
-			      errno_text(errno));
+		              errno_text(errno));
 	} else {
 		problem_error(l->problems, n->at,
-			      l->file_bytes > MAX_NAMED_FILES
-				      ? "cannot read \"%s\": the files named are larger than 64 MiB"
-				      : "cannot read \"%s\": it is too large",
-			      full);
+		              l->file_bytes > MAX_NAMED_FILES
+		                  ? "cannot read \"%s\": the files named are larger than 64 MiB"
+		                  : "cannot read \"%s\": it is too large",
+		              full);
 	}
 	buf_free(&b);
 	return err;
@@ -212,16 +211,14 @@ static void load_tree(struct load *l, struct node *root)
 	l->root = root;
 	load_rows(l, &schema_root, root, l->conf);
 	verify(l);
-	if (l->problems->errors == 0) {
-		verify_ties(l);
-	}
+	verify_ties(l);
 	if (l->problems->errors == 0) {
 		verify_warnings(l);
 	}
 }
 
 static int finish(struct conf_loaded *c, bool colour, struct conf_problems *problems,
-		  struct conf_loaded **ret)
+                  struct conf_loaded **ret)
 {
 	int err = c->problems.errors ? ERR_INVALID : image_pack(c);
 
@@ -241,8 +238,9 @@ static int finish(struct conf_loaded *c, bool colour, struct conf_problems *prob
 
 static void load_into(struct conf_loaded *c, const char *path, struct str text, bool offline)
 {
-	struct load l = { .arena = &c->arena, .problems = &c->problems, .conf = &c->conf,
-			  .offline = offline };
+	struct load l = {
+		.arena = &c->arena, .problems = &c->problems, .conf = &c->conf, .offline = offline
+	};
 	struct tree t = { .arena = &c->arena, .problems = &c->problems };
 	struct node *root;
 
@@ -253,15 +251,15 @@ static void load_into(struct conf_loaded *c, const char *path, struct str text, 
 		root = tree_read(&t, 0);
 		if (root && root->kind != NODE_MAP) {
 			problem_error(&c->problems, root->at,
-				      "the file must be a map of listeners, pools and routes");
+			              "the file must be a map of listeners, pools and routes");
 			root = NULL;
 		}
 	} else {
 		root = load_source(&l, &t, path, (struct place){ 0 });
 	}
 	if (!root && c->problems.errors == 0) {
-		problem_error(&c->problems, ((struct place){ .file = 0 }),
-			      "the file is empty; %s", minimal);
+		problem_error(&c->problems, ((struct place){ .file = 0 }), "the file is empty; %s",
+		              minimal);
 	}
 	if (root) {
 		include_all(&l, &t, root);
@@ -270,7 +268,7 @@ static void load_into(struct conf_loaded *c, const char *path, struct str text, 
 }
 
 int conf_load(const char *path, bool colour, struct conf_problems *problems,
-	      struct conf_loaded **ret)
+              struct conf_loaded **ret)
 {
 	struct conf_loaded *c = calloc(1, sizeof(*c));
 	char *real = realpath(path, NULL);
@@ -289,7 +287,7 @@ int conf_load(const char *path, bool colour, struct conf_problems *problems,
 }
 
 int conf_load_text(struct str text, const char *name, bool colour, struct conf_problems *problems,
-		   struct conf_loaded **ret)
+                   struct conf_loaded **ret)
 {
 	struct conf_loaded *c = calloc(1, sizeof(*c));
 

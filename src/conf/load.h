@@ -39,13 +39,13 @@ void *load_alloc(struct load *l, size_t count, size_t size);
 bool load_text(struct load *l, const struct row *row, const struct node *n, struct str *ret);
 /* Reports a value that is wrong: KEY: "VALUE" why. */
 void load_refuse(struct load *l, const struct row *row, const struct node *n, struct str value,
-		 const char *why);
+                 const char *why);
 /* Reports that a node is not what the row wants. */
 void load_wrong_type(struct load *l, const struct row *row, const struct node *n);
 /* Calls fn for the items of a list, or for the one value that may stand instead. Returns their
  * number; 0 when reported. */
 uint32_t load_items(struct load *l, const struct row *row, const struct node *n);
-#define load_item_first(n) ((n)->kind == NODE_LIST ? (n)->first : (n))
+#define load_item_first(n)      ((n)->kind == NODE_LIST ? (n)->first : (n))
 #define load_item_next(n, item) ((n)->kind == NODE_LIST ? (item)->next : NULL)
 /* Reads the keys of a map into an object that has its defaults already. */
 void load_rows(struct load *l, const struct rows *rows, const struct node *n, void *object);

@@ -11,7 +11,7 @@
 #define SHOWN_COLUMNS 120 /* of a source line */
 
 void problem_add(struct problem_list *l, enum severity severity, struct place at, const char *fmt,
-		 ...)
+                 ...)
 {
 	uint32_t *count = severity == SEVERITY_ERROR ? &l->errors : &l->warnings;
 	struct buf text = BUF_INIT;
@@ -34,9 +34,9 @@ void problem_add(struct problem_list *l, enum severity severity, struct place at
 	buf_vprintf(&text, fmt, ap);
 	va_end(ap);
 	l->v[l->n] = (struct problem){ .at = at,
-				       .severity = severity,
-				       .order = l->n,
-				       .text = arena_str(&l->arena, buf_str(&text)).s };
+		                       .severity = severity,
+		                       .order = l->n,
+		                       .text = arena_str(&l->arena, buf_str(&text)).s };
 	buf_free(&text);
 	if (l->v[l->n].text) {
 		l->n++;
@@ -82,8 +82,8 @@ static struct str source_line(const struct problem_list *l, struct cursor *c, st
 		if (c->line == at.line || n == c->rest.len) {
 			return c->line == at.line ? line : STR_NONE;
 		}
-		n += c->rest.s[n] == '\r' && n + 1 < c->rest.len && c->rest.s[n + 1] == '\n' ? 2
-											     : 1;
+		n +=
+		    c->rest.s[n] == '\r' && n + 1 < c->rest.len && c->rest.s[n + 1] == '\n' ? 2 : 1;
 		c->rest = str_n(c->rest.s + n, c->rest.len - n);
 	}
 }
@@ -131,7 +131,7 @@ static void print_line(struct buf *out, struct str line, struct place at, bool c
 }
 
 static void print_one(const struct problem_list *l, const struct problem *p, struct cursor *c,
-		      bool colour, struct buf *out)
+                      bool colour, struct buf *out)
 {
 	bool error = p->severity == SEVERITY_ERROR;
 	struct str line;
@@ -142,7 +142,7 @@ static void print_one(const struct problem_list *l, const struct problem *p, str
 		buf_printf(out, ":%u:%u", p->at.line, MAX(p->at.column, 1));
 	}
 	buf_printf(out, ": %s%s:%s ", colour ? (error ? "\033[31m" : "\033[35m") : "",
-		   error ? "error" : "warning", colour ? "\033[0m" : "");
+	           error ? "error" : "warning", colour ? "\033[0m" : "");
 	buf_printf(out, "%s\n", p->text);
 	if (p->at.line && p->at.file < l->nfiles) {
 		line = source_line(l, c, p->at);

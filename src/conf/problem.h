@@ -44,7 +44,7 @@ struct problem_list {
 };
 
 void problem_add(struct problem_list *l, enum severity severity, struct place at, const char *fmt,
-		 ...) __attribute__((format(printf, 4, 5)));
+                 ...) __attribute__((format(printf, 4, 5)));
 #define problem_error(l, at, ...)   problem_add(l, SEVERITY_ERROR, at, __VA_ARGS__)
 #define problem_warning(l, at, ...) problem_add(l, SEVERITY_WARNING, at, __VA_ARGS__)
 

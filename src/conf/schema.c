@@ -17,9 +17,12 @@
 #define KIB  1024ULL
 #define TIB  (KIB * KIB * KIB * KIB)
 
-#define OF(type, member) .offset = offsetof(struct type, member)
+#define OF(type, member)   .offset = offsetof(struct type, member)
 #define WITH(type, member) .with = offsetof(struct type, member)
-#define END { .name = NULL }
+#define END \
+	{ \
+		.name = NULL \
+	}
 
 const char *redo_text(enum redo redo)
 {
@@ -36,21 +39,34 @@ const char *redo_text(enum redo redo)
 /* --- timeouts --------------------------------------------------------------------------------- */
 
 /* One row a timeout; `listener` has defaults, routes and pools override what they set. */
-#define TIMEOUT_ROWS(X)                                                                            \
-	X(connect, "3s", 1 * MS, "for a connection to a server")                                   \
-	X(request_header, "10s", 1 * MS, "for a request's head to be complete; else 408")          \
-	X(request_body, "30s", 1 * MS, "between two parts of a request's body; else 408")          \
-	X(response, "60s", 1 * MS,                                                                 \
-	  "for a response's head, and between two parts of its body; else 504")                    \
+#define TIMEOUT_ROWS(X) \
+	X(connect, "3s", 1 * MS, "for a connection to a server") \
+	X(request_header, "10s", 1 * MS, "for a request's head to be complete; else 408") \
+	X(request_body, "30s", 1 * MS, "between two parts of a request's body; else 408") \
+	X(response, "60s", 1 * MS, \
+	  "for a response's head, and between two parts of its body; else 504") \
 	X(tunnel, "1h", 1 * MS, "without a byte either way on an upgraded connection (WebSocket)") \
 	X(keep_alive, "60s", 1 * MS, "that an idle connection is kept open for its next request")
 
-#define TIMEOUT_DEFAULT(key, value, least, text)                                                   \
-	{ #key, &type_duration, OF(conf_timeouts, key), .min = (least), .max = 30 * DAY,           \
-	  .def = (value), .redo = REDO_LISTENER, .flags = ROW_WIDE, .doc = "Time " text "." },
-#define TIMEOUT_OVERRIDE(key, value, least, text)                                                  \
-	{ #key, &type_duration, OF(conf_timeouts, key), .min = (least), .max = 30 * DAY,           \
-	  .redo = REDO_POOL, .flags = ROW_WIDE | ROW_OPTIONAL, .doc = "Time " text "." },
+#define TIMEOUT_DEFAULT(key, value, least, text) \
+	{ #key, \
+	  &type_duration, \
+	  OF(conf_timeouts, key), \
+	  .min = (least), \
+	  .max = 30 * DAY, \
+	  .def = (value), \
+	  .redo = REDO_LISTENER, \
+	  .flags = ROW_WIDE, \
+	  .doc = "Time " text "." },
+#define TIMEOUT_OVERRIDE(key, value, least, text) \
+	{ #key, \
+	  &type_duration, \
+	  OF(conf_timeouts, key), \
+	  .min = (least), \
+	  .max = 30 * DAY, \
+	  .redo = REDO_POOL, \
+	  .flags = ROW_WIDE | ROW_OPTIONAL, \
+	  .doc = "Time " text "." },
 
 static const struct row listener_timeout_rows[] = { TIMEOUT_ROWS(TIMEOUT_DEFAULT) END };
 static const struct row other_timeout_rows[] = { TIMEOUT_ROWS(TIMEOUT_OVERRIDE) END };
@@ -76,7 +92,7 @@ static const struct row access_log_rows[] = {
 };
 
 static bool access_log_read(struct load *l, const struct rows *rows, const struct node *n,
-			    void *object)
+                            void *object)
 {
 	struct conf_access_log *a = object;
 	const char *why = "";
@@ -91,9 +107,9 @@ static bool access_log_read(struct load *l, const struct rows *rows, const struc
 	why = value_is_log_path(text);
 	if (why) {
 		problem_error(l->problems, n->at,
-			      "\"access_log\": \"%.*s\" is neither true, false, \"stderr\" nor an "
-			      "absolute path",
-			      (int)MIN(text.len, 80), text.s);
+		              "\"access_log\": \"%.*s\" is neither true, false, \"stderr\" nor an "
+		              "absolute path",
+		              (int)MIN(text.len, 80), text.s);
 		return true;
 	}
 	a->on = true;
@@ -101,12 +117,12 @@ static bool access_log_read(struct load *l, const struct rows *rows, const struc
 	return true;
 }
 
-static bool access_log_print(struct str key, const void *object, struct out *o)
+static bool access_log_print(struct str key, const void *object, struct emit *o)
 {
 	const struct conf_access_log *a = object;
 
 	if (!a->on) {
-		out_literal(o, key.s, "false");
+		emit_literal(o, key.s, "false");
 	}
 	return !a->on;
 }
@@ -116,21 +132,23 @@ static void access_log_finish(struct load *l, const struct node *n, void *object
 	((struct conf_access_log *)object)->on = true;
 }
 
-const struct rows schema_access_log = {
-	"access log", 0, access_log_rows, access_log_read, access_log_print,
-	"{\"type\": [\"boolean\", \"string\"]}", "true (to stderr), false, or a path",
-	access_log_finish
-};
+const struct rows schema_access_log = { "access log",
+	                                0,
+	                                access_log_rows,
+	                                access_log_read,
+	                                access_log_print,
+	                                "{\"type\": [\"boolean\", \"string\"]}",
+	                                "true (to stderr), false, or a path",
+	                                access_log_finish };
 
 static const struct row listener_rows[] = {
 	{ "name", &type_derived, OF(conf_listener, name), .flags = ROW_HIDDEN },
 	{ "bind", &type_binds, OF(conf_listener, bind), WITH(conf_listener, nbind),
 	  .redo = REDO_BIND, .flags = ROW_REQUIRED,
 	  .doc = "Addresses to listen on: ADDRESS:PORT, [IPV6]:PORT, *:PORT for all of IPv4 and "
-		 "IPv6, or unix:PATH." },
+	         "IPv6, or unix:PATH." },
 	{ "protocol", &type_choice, OF(conf_listener, protocol), .def = "http",
-	  .choices = protocols, .later = "tcp", .redo = REDO_BIND,
-	  .doc = "What is spoken there." },
+	  .choices = protocols, .later = "tcp", .redo = REDO_BIND, .doc = "What is spoken there." },
 	{ "mode", &type_mode, OF(conf_listener, mode), .max = 0777, .def = "0666",
 	  .redo = REDO_BIND, .doc = "File mode of unix sockets." },
 	{ "max_connections", &type_count, OF(conf_listener, max_connections), .min = 1,
@@ -161,10 +179,8 @@ static const struct row listener_rows[] = {
 	END
 };
 
-const struct rows schema_listener = {
-	"listener", sizeof(struct conf_listener), listener_rows,
-	.doc = "Where clients connect."
-};
+const struct rows schema_listener = { "listener", sizeof(struct conf_listener), listener_rows,
+	                              .doc = "Where clients connect." };
 
 /* --- routes ----------------------------------------------------------------------------------- */
 
@@ -177,7 +193,7 @@ static const struct row route_rows[] = {
 	{ "path", &type_text, OF(conf_route, path), .def = "/", .check = value_is_url_path,
 	  .redo = REDO_ROUTES,
 	  .doc = "Path prefix it takes, on segment borders: /api takes /api and /api/x, not "
-		 "/apix." },
+	         "/apix." },
 	{ "method", &type_list, OF(conf_route, methods), .check = value_is_method,
 	  .redo = REDO_ROUTES, .flags = ROW_ONE, .doc = "Methods it takes; any when left out." },
 	{ "header", &type_headers, OF(conf_route, headers), WITH(conf_route, nheaders),
@@ -186,8 +202,8 @@ static const struct row route_rows[] = {
 	{ "client", &type_networks, OF(conf_route, clients), WITH(conf_route, nclients),
 	  .redo = REDO_ROUTES,
 	  .doc = "Networks the client must be in, like 10.0.0.0/8; any when left out." },
-	{ "listener", &type_list, OF(conf_route, listeners), .redo = REDO_ROUTES,
-	  .flags = ROW_ONE, .doc = "Listeners it belongs to; all when left out." },
+	{ "listener", &type_list, OF(conf_route, listeners), .redo = REDO_ROUTES, .flags = ROW_ONE,
+	  .doc = "Listeners it belongs to; all when left out." },
 	{ "to", &type_text, OF(conf_route, to), .redo = REDO_ROUTES, .flags = ROW_REQUIRED,
 	  .doc = "The pool that answers." },
 	{ "retries", &type_retries, OF(conf_route, retries), .max = 10, .redo = REDO_ROUTES,
@@ -220,17 +236,18 @@ const struct rows schema_route = {
 
 /* --- pools ------------------------------------------------------------------------------------ */
 
-static const char *const balances[] = { "round_robin", "least_conn", "random_two", "source_hash",
-					"header_hash", NULL };
+static const char *const balances[] = { "round_robin", "least_conn",  "random_two",
+	                                "source_hash", "header_hash", NULL };
 
 static const struct row check_rows[] = {
 	{ "http", &type_text, OF(conf_check, http), .check = value_is_probe_path,
 	  .redo = REDO_CHECK, .flags = ROW_OPTIONAL,
 	  .doc = "Asks for this path and looks at the status." },
-	{ "tcp", &type_probe_tcp, .redo = REDO_CHECK, .doc = "A connection that is accepted is enough." },
+	{ "tcp", &type_probe_tcp, .redo = REDO_CHECK,
+	  .doc = "A connection that is accepted is enough." },
 	{ "exec", &type_list, OF(conf_check, exec), .check = value_is_word, .redo = REDO_CHECK,
 	  .doc = "Runs a program, [PATH, ARGUMENT, ...], that ends with 0 when all is well; "
-		 "HOLDFAST_SERVER, HOLDFAST_ADDRESS and HOLDFAST_PORT tell it the server." },
+	         "HOLDFAST_SERVER, HOLDFAST_ADDRESS and HOLDFAST_PORT tell it the server." },
 	{ "method", &type_text, OF(conf_check, method), .def = "GET", .check = value_is_method,
 	  .redo = REDO_CHECK, .doc = "Method of an http check." },
 	{ "host", &type_text, OF(conf_check, host), .check = value_is_host_field,
@@ -276,10 +293,11 @@ static void check_finish(struct load *l, const struct node *n, void *object)
 	for (unsigned i = 0; i < ARRAY_LEN(probes); i++) {
 		child = node_get(n, probes[i]);
 		if (child && first) {
-			problem_error(l->problems, child->key_at,
-				      "a check has one of \"http\", \"tcp\" and \"exec\", and \"%.*s\" "
-				      "is here too",
-				      STR_ARG(first->key));
+			problem_error(
+			    l->problems, child->key_at,
+			    "a check has one of \"http\", \"tcp\" and \"exec\", and \"%.*s\" "
+			    "is here too",
+			    STR_ARG(first->key));
 		} else if (child) {
 			first = child;
 			c->probe = PROBE_TCP + i;
@@ -287,30 +305,30 @@ static void check_finish(struct load *l, const struct node *n, void *object)
 	}
 	if (!first) {
 		problem_error(l->problems, n->key.s ? n->key_at : n->at,
-			      "a check needs one of \"http\", \"tcp\" and \"exec\"");
+		              "a check needs one of \"http\", \"tcp\" and \"exec\"");
 	}
 	for (unsigned i = 0; first && c->probe != PROBE_HTTP && i < ARRAY_LEN(http_only); i++) {
 		child = node_get(n, http_only[i]);
 		if (child) {
 			problem_warning(l->problems, child->key_at,
-					"\"%s\" has no effect: this is no http check",
-					http_only[i]);
+			                "\"%s\" has no effect: this is no http check",
+			                http_only[i]);
 		}
 	}
 	child = node_get(n, "user");
 	if (child && first && c->probe != PROBE_EXEC) {
 		problem_warning(l->problems, child->key_at,
-				"\"user\" has no effect: this is no exec check");
+		                "\"user\" has no effect: this is no exec check");
 	}
 }
 
-static bool check_print(struct str key, const void *object, struct out *o)
+static bool check_print(struct str key, const void *object, struct emit *o)
 {
 	return ((const struct conf_check *)object)->probe == PROBE_NONE;
 }
 
 const struct rows schema_check = { "check", 0, check_rows, .brief_print = check_print,
-				   .finish = check_finish };
+	                           .finish = check_finish };
 
 static const struct row passive_rows[] = {
 	{ "failures", &type_count, OF(conf_passive, failures), .min = 1, .max = 1000, .def = "5",
@@ -326,7 +344,7 @@ static const struct row passive_rows[] = {
 };
 
 static bool passive_read(struct load *l, const struct rows *rows, const struct node *n,
-			 void *object)
+                         void *object)
 {
 	const struct row *on = &rows->v[ARRAY_LEN(passive_rows) - 2];
 
@@ -337,18 +355,20 @@ static bool passive_read(struct load *l, const struct rows *rows, const struct n
 	return true;
 }
 
-static bool passive_print(struct str key, const void *object, struct out *o)
+static bool passive_print(struct str key, const void *object, struct emit *o)
 {
 	bool on = ((const struct conf_passive *)object)->on;
 
 	if (!on) {
-		out_literal(o, key.s, "false");
+		emit_literal(o, key.s, "false");
 	}
 	return !on;
 }
 
-const struct rows schema_passive = { "passive check", 0, passive_rows, passive_read, passive_print,
-				     "{\"type\": \"boolean\"}", "true or false", NULL };
+const struct rows schema_passive = { "passive check", 0,
+	                             passive_rows,    passive_read,
+	                             passive_print,   "{\"type\": \"boolean\"}",
+	                             "true or false", NULL };
 
 static const struct row server_rows[] = {
 	{ "name", &type_derived, OF(conf_server, name), .flags = ROW_HIDDEN },
@@ -356,8 +376,8 @@ static const struct row server_rows[] = {
 	{ "address", &type_server_address, OF(conf_server, address),
 	  WITH(conf_server, address_text), .redo = REDO_SERVER, .flags = ROW_REQUIRED,
 	  .doc = "ADDRESS:PORT, [IPV6]:PORT, NAME:PORT (resolved at load) or unix:PATH." },
-	{ "weight", &type_count, OF(conf_server, weight), .max = 256, .def = "1",
-	  .redo = REDO_POOL, .doc = "Its share of the requests; 0: none." },
+	{ "weight", &type_count, OF(conf_server, weight), .max = 256, .def = "1", .redo = REDO_POOL,
+	  .doc = "Its share of the requests; 0: none." },
 	{ "backup", &type_bool, OF(conf_server, backup), .def = "false", .redo = REDO_POOL,
 	  .doc = "Takes requests only when no other server can." },
 	{ "max_connections", &type_count, OF(conf_server, max_connections), .min = 1,
@@ -377,21 +397,21 @@ static bool server_read(struct load *l, const struct rows *rows, const struct no
 	return true;
 }
 
-static bool server_print(struct str key, const void *object, struct out *o)
+static bool server_print(struct str key, const void *object, struct emit *o)
 {
 	const struct conf_server *s = object;
 
 	if (s->weight != 1 || s->backup || s->max_connections) {
 		return false;
 	}
-	out_text_named(o, key, s->address_text);
+	emit_text_named(o, key, s->address_text);
 	return true;
 }
 
-const struct rows schema_server = {
-	"server", sizeof(struct conf_server), server_rows, server_read, server_print,
-	"{\"$ref\": \"#/definitions/address\"}", "an address", NULL
-};
+const struct rows schema_server = { "server",     sizeof(struct conf_server),
+	                            server_rows,  server_read,
+	                            server_print, "{\"$ref\": \"#/definitions/address\"}",
+	                            "an address", NULL };
 
 static const struct row pool_rows[] = {
 	{ "name", &type_derived, OF(conf_pool, name), .flags = ROW_HIDDEN },
@@ -410,19 +430,19 @@ static const struct row pool_rows[] = {
 	{ "slow_start", &type_duration, OF(conf_pool, slow_start), .min = 10 * MS, .max = HOUR,
 	  .def = "none", .zero = "none", .redo = REDO_CHECK, .flags = ROW_WIDE,
 	  .doc = "Time in which a server that came back gets its full share." },
-	{ "retries", &type_count, OF(conf_pool, retries), .max = 10, .def = "2",
-	  .redo = REDO_POOL,
+	{ "retries", &type_count, OF(conf_pool, retries), .max = 10, .def = "2", .redo = REDO_POOL,
 	  .doc = "Further attempts on other servers, where the request may be repeated." },
 	{ "retry_budget", &type_percent, OF(conf_pool, retry_budget), .max = 100, .def = "20%",
-	  .redo = REDO_POOL, .doc = "Most retries in relation to requests, so that they never storm." },
-	{ "max_connections", &type_count, OF(conf_pool, max_connections), .min = 1,
-	  .max = 1000000, .def = "unlimited", .zero = "unlimited", .redo = REDO_POOL,
+	  .redo = REDO_POOL,
+	  .doc = "Most retries in relation to requests, so that they never storm." },
+	{ "max_connections", &type_count, OF(conf_pool, max_connections), .min = 1, .max = 1000000,
+	  .def = "unlimited", .zero = "unlimited", .redo = REDO_POOL,
 	  .doc = "Requests on each server at a time; further ones wait in its queue." },
-	{ "queue_timeout", &type_duration, OF(conf_pool, queue_timeout), .min = 1 * MS,
-	  .max = HOUR, .def = "5s", .redo = REDO_POOL, .flags = ROW_WIDE,
+	{ "queue_timeout", &type_duration, OF(conf_pool, queue_timeout), .min = 1 * MS, .max = HOUR,
+	  .def = "5s", .redo = REDO_POOL, .flags = ROW_WIDE,
 	  .doc = "Time in the queue after which a request is answered with 503." },
-	{ "queue_length", &type_count, OF(conf_pool, queue_length), .max = 1000000,
-	  .def = "1024", .redo = REDO_POOL, .doc = "Requests that may wait for each server." },
+	{ "queue_length", &type_count, OF(conf_pool, queue_length), .max = 1000000, .def = "1024",
+	  .redo = REDO_POOL, .doc = "Requests that may wait for each server." },
 	{ "idle_connections", &type_count, OF(conf_pool, idle_connections), .max = 100000,
 	  .def = "1024", .redo = REDO_POOL,
 	  .doc = "Connections kept open to each server, for each thread." },
@@ -431,8 +451,8 @@ static const struct row pool_rows[] = {
 	{ "error_pages", &type_pages, OF(conf_pool, pages), WITH(conf_pool, npages),
 	  .redo = REDO_POOL, .doc = "Own error answers; before the listener's." },
 	{ "servers", &type_map, OF(conf_pool, servers), WITH(conf_pool, nservers),
-	  .max = CONF_MAX_SERVERS, .sub = &schema_server, .redo = REDO_POOL,
-	  .flags = ROW_REQUIRED, .doc = "Who answers." },
+	  .max = CONF_MAX_SERVERS, .sub = &schema_server, .redo = REDO_POOL, .flags = ROW_REQUIRED,
+	  .doc = "Who answers." },
 	END
 };
 
@@ -443,10 +463,11 @@ static void pool_finish(struct load *l, const struct node *n, void *object)
 
 	if (p->balance == BALANCE_HEADER_HASH && !header) {
 		problem_error(l->problems, balance->at,
-			      "balance by header_hash needs a \"hash_header\"");
+		              "balance by header_hash needs a \"hash_header\"");
 	} else if (p->balance != BALANCE_HEADER_HASH && header) {
 		problem_warning(l->problems, header->key_at,
-				"\"hash_header\" has no effect: balance is %s", balances[p->balance]);
+		                "\"hash_header\" has no effect: balance is %s",
+		                balances[p->balance]);
 	}
 	for (uint32_t i = 0; i < p->nservers; i++) {
 		struct conf_server *s = (struct conf_server *)&p->servers[i];
@@ -463,7 +484,6 @@ static void pool_finish(struct load *l, const struct node *n, void *object)
 	l->nservers += p->nservers;
 }
 
-const struct rows schema_pool = {
-	"pool", sizeof(struct conf_pool), pool_rows, .finish = pool_finish,
-	.doc = "Servers that answer the same requests."
-};
+const struct rows schema_pool = { "pool", sizeof(struct conf_pool), pool_rows,
+	                          .finish = pool_finish,
+	                          .doc = "Servers that answer the same requests." };

@@ -8,7 +8,7 @@
 #define CONF_SCHEMA_H
 
 #include "conf/conf.h"
-#include "conf/out.h"
+#include "conf/emit.h"
 #include "conf/tree.h"
 
 struct load;
@@ -17,17 +17,17 @@ struct row;
 struct rows;
 
 /* What a change of an option touches, in the order of weight. */
-#define REDO_ROWS(X)                                                                               \
-	X(NOTHING, "nothing is interrupted")                                                       \
-	X(LOG, "logging follows at once")                                                          \
-	X(ROUTES, "routes are rebuilt; open requests end on the old ones")                         \
-	X(LISTENER, "the next request sees it; open connections stay")                             \
-	X(BIND, "a listening socket is opened or closed")                                          \
-	X(POOL, "the pool's next choice sees it; open requests stay")                              \
-	X(SERVER, "a server's connections are made anew; others stay")                             \
-	X(CHECK, "checks of the pool start over with its states kept")                             \
-	X(CONTROL, "the control role follows; traffic is not touched")                             \
-	X(THREADS, "proxy threads are started or ended; connections move on as they close")        \
+#define REDO_ROWS(X) \
+	X(NOTHING, "nothing is interrupted") \
+	X(LOG, "logging follows at once") \
+	X(ROUTES, "routes are rebuilt; open requests end on the old ones") \
+	X(LISTENER, "the next request sees it; open connections stay") \
+	X(BIND, "a listening socket is opened or closed") \
+	X(POOL, "the pool's next choice sees it; open requests stay") \
+	X(SERVER, "a server's connections are made anew; others stay") \
+	X(CHECK, "checks of the pool start over with its states kept") \
+	X(CONTROL, "the control role follows; traffic is not touched") \
+	X(THREADS, "proxy threads are started or ended; connections move on as they close") \
 	X(RESTART, "needs a restart of holdfast")
 
 enum redo {
@@ -40,10 +40,10 @@ enum row_flags {
 	ROW_REQUIRED = 1,
 	ROW_HIDDEN = 2, /* derived: not in the file, only in the image */
 	ROW_SECRET = 4,
-	ROW_LOWER = 8,  /* letters become lower case */
-	ROW_ONE = 16,   /* a list that may be written as one value */
-	ROW_WIDE = 32,  /* a number of 64 bits */
-	ROW_LATER = 64, /* for a later version: refused, with these words */
+	ROW_LOWER = 8,      /* letters become lower case */
+	ROW_ONE = 16,       /* a list that may be written as one value */
+	ROW_WIDE = 32,      /* a number of 64 bits */
+	ROW_LATER = 64,     /* for a later version: refused, with these words */
 	ROW_OPTIONAL = 128, /* 0 or empty means "not set": not shown */
 };
 
@@ -53,7 +53,7 @@ struct row_type {
 	/* Reads a node into the object; reports problems itself. */
 	void (*read)(struct load *l, const struct row *row, const struct node *n, void *object);
 	/* Writes the value under row->name; nothing where it is not set. */
-	void (*print)(const struct row *row, const void *object, struct out *o);
+	void (*print)(const struct row *row, const void *object, struct emit *o);
 	/* The value of "what it must look like" in JSON Schema: members, no braces. */
 	void (*schema)(const struct row *row, struct buf *out);
 	/* Goes over the bytes that lie outside the object, and checks what a foreign image holds.
@@ -79,14 +79,14 @@ struct row {
 };
 
 struct rows {
-	const char *what; /* "pool" */
-	size_t size;      /* of the struct in an array of named things */
+	const char *what;    /* "pool" */
+	size_t size;         /* of the struct in an array of named things */
 	const struct row *v; /* ends with name NULL */
 	/* A value that is not a map: true when it was taken or reported. NULL: only maps. */
 	bool (*brief_read)(struct load *l, const struct rows *rows, const struct node *n,
-			   void *object);
+	                   void *object);
 	/* Prints instead of a map: true when it did, also for nothing at all. NULL: never. */
-	bool (*brief_print)(struct str key, const void *object, struct out *o);
+	bool (*brief_print)(struct str key, const void *object, struct emit *o);
 	const char *brief_schema; /* JSON Schema of that value */
 	const char *brief_doc;    /* what it means, for the manual */
 	/* After the keys of a map were read. */
@@ -98,10 +98,10 @@ extern const struct rows schema_root;
 extern const struct rows schema_listener, schema_route, schema_pool, schema_server, schema_check;
 extern const struct rows schema_passive, schema_access_log;
 
-#define ROW_AT(type, row, object)      ((type *)((char *)(object) + (row)->offset))
-#define ROW_WITH(type, row, object)    ((type *)((char *)(object) + (row)->with))
-#define ROW_CAT(type, row, object)     ((const type *)((const char *)(object) + (row)->offset))
-#define ROW_CWITH(type, row, object)   ((const type *)((const char *)(object) + (row)->with))
+#define ROW_AT(type, row, object)    ((type *)((char *)(object) + (row)->offset))
+#define ROW_WITH(type, row, object)  ((type *)((char *)(object) + (row)->with))
+#define ROW_CAT(type, row, object)   ((const type *)((const char *)(object) + (row)->offset))
+#define ROW_CWITH(type, row, object) ((const type *)((const char *)(object) + (row)->with))
 
 /* types.c: single values */
 extern const struct row_type type_bool, type_count, type_percent, type_duration, type_size;

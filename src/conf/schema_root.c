@@ -7,9 +7,12 @@
 #include "conf/load.h"
 #include "conf/value.h"
 
-#define OF(type, member) .offset = offsetof(struct type, member)
+#define OF(type, member)   .offset = offsetof(struct type, member)
 #define WITH(type, member) .with = offsetof(struct type, member)
-#define END { .name = NULL }
+#define END \
+	{ \
+		.name = NULL \
+	}
 
 static const char *const levels[] = { "error", "warning", "notice", "info", "debug", NULL };
 static const char *const sinks[] = { "stderr", "journald", "syslog", NULL };
@@ -31,8 +34,8 @@ static const struct rows proxy = { "proxy", 0, proxy_rows };
 static const struct row log_rows[] = {
 	{ "level", &type_choice, OF(conf, log.level), .def = "info", .choices = levels,
 	  .redo = REDO_LOG, .doc = "The least important lines that are written." },
-	{ "to", &type_word, OF(conf, log.to), .def = "stderr", .choices = sinks,
-	  .redo = REDO_LOG, .doc = "Where to write." },
+	{ "to", &type_word, OF(conf, log.to), .def = "stderr", .choices = sinks, .redo = REDO_LOG,
+	  .doc = "Where to write." },
 	{ "format", &type_word, OF(conf, log.format), .def = "auto", .choices = formats,
 	  .redo = REDO_LOG, .doc = "auto: text on a terminal, JSON lines else." },
 	END
@@ -59,8 +62,8 @@ static const struct row control_rows[] = {
 	{ "token", &type_secret, OF(conf, control.token), .check = check_token,
 	  .redo = REDO_CONTROL, .flags = ROW_SECRET | ROW_OPTIONAL,
 	  .doc = "Secret that changes over that address must carry (Authorization: Bearer); "
-		 "without it only the control socket may change things. file:PATH and cred:NAME "
-		 "take it from elsewhere." },
+	         "without it only the control socket may change things. file:PATH and cred:NAME "
+	         "take it from elsewhere." },
 	END
 };
 
@@ -75,22 +78,22 @@ static void control_finish(struct load *l, const struct node *n, void *object)
 	}
 }
 
-static bool control_print(struct str key, const void *object, struct out *o)
+static bool control_print(struct str key, const void *object, struct emit *o)
 {
 	return !((const struct conf *)object)->control.on;
 }
 
 static const struct rows control = { "control", 0, control_rows, .brief_print = control_print,
-				     .finish = control_finish };
+	                             .finish = control_finish };
 
 static const struct row node_rows[] = {
 	{ "name", &type_derived, OF(conf_node, name), .flags = ROW_HIDDEN },
-	{ "address", &type_text, OF(conf_node, address), .check = value_is_ip,
-	  .redo = REDO_NOTHING, .flags = ROW_REQUIRED, .doc = "Its IP address." },
+	{ "address", &type_text, OF(conf_node, address), .check = value_is_ip, .redo = REDO_NOTHING,
+	  .flags = ROW_REQUIRED, .doc = "Its IP address." },
 	END
 };
 static const struct rows nodes = { "node", sizeof(struct conf_node), node_rows,
-				   .doc = "The machines that share this file." };
+	                           .doc = "The machines that share this file." };
 
 static void include_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
@@ -100,22 +103,23 @@ static void include_read(struct load *l, const struct row *row, const struct nod
 static void include_schema(const struct row *row, struct buf *out)
 {
 	buf_adds(out, "\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"items\": "
-		      "{\"type\": \"string\"}}]");
+	              "{\"type\": \"string\"}}]");
 }
 
 static const struct row_type type_include = { "a pattern or a list of them", include_read, NULL,
-					      include_schema, NULL };
+	                                      include_schema, NULL };
 
 static const struct row root_rows[] = {
 	{ "path", &type_derived, OF(conf, path), .flags = ROW_HIDDEN },
 	{ "trust_text", &type_derived_list, OF(conf, trust_text), .flags = ROW_HIDDEN },
 	{ "include", &type_include,
 	  .doc = "Further files, relative to this one; * and ? as in a shell. What they hold is "
-		 "added; the same name in two files is an error." },
+	         "added; the same name in two files is an error." },
 	{ "cluster", &type_text, OF(conf, cluster), .check = value_is_name, .redo = REDO_NOTHING,
 	  .flags = ROW_OPTIONAL, .doc = "Name of the cluster." },
 	{ "nodes", &type_map, OF(conf, nodes), WITH(conf, nnodes), .max = 64, .sub = &nodes,
-	  .redo = REDO_NOTHING, .flags = ROW_OPTIONAL, .doc = "The machines that share this file." },
+	  .redo = REDO_NOTHING, .flags = ROW_OPTIONAL,
+	  .doc = "The machines that share this file." },
 	{ "user", &type_text, OF(conf, user), .def = "holdfast", .check = value_is_word,
 	  .redo = REDO_RESTART,
 	  .doc = "User that the roles run as when holdfast was started as root." },
@@ -123,7 +127,7 @@ static const struct row root_rows[] = {
 	{ "proxy", &type_group, .sub = &proxy, .doc = "The process that carries the traffic." },
 	{ "trust", &type_networks, OF(conf, trust), WITH(conf, ntrust), .redo = REDO_LISTENER,
 	  .doc = "Networks of proxies whose X-Forwarded-* and X-Request-Id count, and that see "
-		 "full reasons in error answers." },
+	         "full reasons in error answers." },
 	{ "error_pages", &type_pages, OF(conf, pages), WITH(conf, npages), .redo = REDO_LISTENER,
 	  .doc = "Own error answers everywhere: a file for each status, of at most 64 KiB." },
 	{ "control", &type_group, .sub = &control,

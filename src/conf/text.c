@@ -46,7 +46,7 @@ static const char *path_bytes(struct str text, const char *refused)
 		}
 		if (strchr(refused, text.s[i])) {
 			return text.s[i] == '?' ? "holds a query (\"?\"): only the path counts"
-						: "holds a fragment (\"#\")";
+			                        : "holds a fragment (\"#\")";
 		}
 	}
 	return text.len > 4096 ? "is longer than 4096 bytes" : NULL;
@@ -149,10 +149,10 @@ const char *value_is_host(struct str text)
 
 const char *value_is_host_field(struct str text)
 {
-	return text.len && text.len < 256 && http_is_value(text) && !memchr(text.s, ' ', text.len) &&
-			       !memchr(text.s, '/', text.len)
-		       ? NULL
-		       : "is not a host name";
+	return text.len && text.len < 256 && http_is_value(text) &&
+	               !memchr(text.s, ' ', text.len) && !memchr(text.s, '/', text.len)
+	           ? NULL
+	           : "is not a host name";
 }
 
 const char *value_is_word(struct str text)
@@ -177,8 +177,8 @@ const char *value_is_ip(struct str text)
 	memcpy(copy, text.s, text.len);
 	copy[text.len] = '\0';
 	return inet_pton(AF_INET, copy, ip) == 1 || inet_pton(AF_INET6, copy, ip) == 1
-		       ? NULL
-		       : "is not an IP address (without port)";
+	           ? NULL
+	           : "is not an IP address (without port)";
 }
 
 const char *value_is_log_path(struct str text)

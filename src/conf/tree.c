@@ -64,7 +64,7 @@ struct node *node_get(const struct node *n, const char *key)
 const char *node_what(const struct node *n)
 {
 	static const char *const what[] = { "nothing", "a single value", "a list", "a map",
-					    "something unreadable" };
+		                            "something unreadable" };
 
 	return what[n->kind];
 }
@@ -120,16 +120,17 @@ static bool key_is_next(const struct reader *r)
 }
 
 static void refuse_extras(struct reader *r, const yaml_char_t *anchor, const yaml_char_t *tag,
-			  struct place at)
+                          struct place at)
 {
 	if (anchor) {
-		problem_error(r->t->problems, at,
-			      "anchors are not supported: write the value where it is used, or quote "
-			      "text that starts with &");
+		problem_error(
+		    r->t->problems, at,
+		    "anchors are not supported: write the value where it is used, or quote "
+		    "text that starts with &");
 	}
 	if (tag) {
 		problem_error(r->t->problems, at,
-			      "tags are not supported: quote text that starts with !");
+		              "tags are not supported: quote text that starts with !");
 	}
 }
 
@@ -137,8 +138,8 @@ static void on_key(struct reader *r, const yaml_event_t *e, struct place at)
 {
 	struct frame *f = &r->stack[r->depth - 1];
 
-	f->key = arena_str(r->t->arena, str_n((const char *)e->data.scalar.value,
-					      e->data.scalar.length));
+	f->key = arena_str(r->t->arena,
+	                   str_n((const char *)e->data.scalar.value, e->data.scalar.length));
 	f->key_at = at;
 	if (!f->key.s) {
 		fail(r, at, "out of memory");
@@ -216,8 +217,8 @@ static void on_alias(struct reader *r, const yaml_event_t *e)
 	struct node *n;
 
 	problem_error(r->t->problems, at,
-		      "aliases are not supported: write the value out, or quote text that starts "
-		      "with * (\"*.shop.test\")");
+	              "aliases are not supported: write the value out, or quote text that starts "
+	              "with * (\"*.shop.test\")");
 	if (key_is_next(r)) {
 		r->stack[r->depth - 1].key = STR("");
 		return;
@@ -231,8 +232,8 @@ static void on_alias(struct reader *r, const yaml_event_t *e)
 static void duplicate(struct reader *r, const struct node *first, struct node *again)
 {
 	problem_error(r->t->problems, again->key_at,
-		      "duplicate key \"%.*s\": it stands in line %u already", STR_ARG(again->key),
-		      first->key_at.line);
+	              "duplicate key \"%.*s\": it stands in line %u already", STR_ARG(again->key),
+	              first->key_at.line);
 }
 
 /* Duplicate keys of a finished map: pairwise when small, by a hash table else. */
@@ -297,8 +298,7 @@ static const struct {
 	{ "mapping values are not allowed in this context", NULL,
 	  "a \": \" is not expected here; is the indentation wrong, or does a value need quotes?" },
 	{ "could not find expected ':'", NULL, "a key without \":\" after it" },
-	{ "did not find expected key", NULL,
-	  "a key was expected here; is the indentation wrong?" },
+	{ "did not find expected key", NULL, "a key was expected here; is the indentation wrong?" },
 	{ "did not find expected '-' indicator", NULL,
 	  "a list item (\"- \") was expected here; is the indentation wrong?" },
 	{ "did not find expected ',' or '}'", NULL, "\",\" or \"}\" was expected here" },
@@ -353,8 +353,8 @@ static void syntax_error(struct reader *r)
 	}
 	if (strcmp(problem, "found character that cannot start any token") == 0) {
 		problem = char_at(r, p->problem_mark) == '\t'
-				  ? "a tab cannot indent; use spaces"
-				  : "this character cannot start a value; put the text in quotes";
+		              ? "a tab cannot indent; use spaces"
+		              : "this character cannot start a value; put the text in quotes";
 	}
 	for (size_t i = 0; i < ARRAY_LEN(translations); i++) {
 		if (strcmp(problem, translations[i].problem) == 0 &&

@@ -9,7 +9,7 @@
 #include "conf/problem.h"
 
 #define TREE_MAX_DEPTH 32
-#define TREE_MAX_NODES 400000            /* of all files together */
+#define TREE_MAX_NODES 400000             /* of all files together */
 #define TREE_MAX_FILE  (16 * 1024 * 1024) /* bytes of one file */
 
 enum node_kind {
@@ -22,13 +22,13 @@ enum node_kind {
 
 struct node {
 	enum node_kind kind;
-	bool plain;       /* text without quotes */
-	bool faulty;      /* a problem was reported in it: what follows from it is not */
-	uint32_t n;       /* children */
-	struct str key;   /* in a map; NUL-terminated */
+	bool plain;     /* text without quotes */
+	bool faulty;    /* a problem was reported in it: what follows from it is not */
+	uint32_t n;     /* children */
+	struct str key; /* in a map; NUL-terminated */
 	struct place key_at;
-	struct place at;  /* of the value */
-	struct str text;  /* NUL-terminated */
+	struct place at; /* of the value */
+	struct str text; /* NUL-terminated */
 	struct node *first, *last, *next;
 };
 

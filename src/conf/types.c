@@ -14,7 +14,7 @@ typedef void format_fn(uint64_t v, char out[32]);
 static uint64_t number_get(const struct row *row, const void *object)
 {
 	return row->flags & ROW_WIDE ? *ROW_CAT(uint64_t, row, object)
-				     : *ROW_CAT(uint32_t, row, object);
+	                             : *ROW_CAT(uint32_t, row, object);
 }
 
 static void number_set(const struct row *row, void *object, uint64_t v)
@@ -27,7 +27,7 @@ static void number_set(const struct row *row, void *object, uint64_t v)
 }
 
 static void number_read(struct load *l, const struct row *row, const struct node *n, void *object,
-			parse_fn *parse, format_fn *format)
+                        parse_fn *parse, format_fn *format)
 {
 	char low[32], high[32], message[128];
 	const char *why = "";
@@ -49,14 +49,14 @@ static void number_read(struct load *l, const struct row *row, const struct node
 		format(row->min, low);
 		format(row->max, high);
 		snprintf(message, sizeof(message), "is out of bounds: %s to %s%s%s", low, high,
-			 row->zero ? ", or " : "", row->zero ? row->zero : "");
+		         row->zero ? ", or " : "", row->zero ? row->zero : "");
 		load_refuse(l, row, n, text, message);
 		return;
 	}
 	number_set(row, object, v);
 }
 
-static bool number_zero(const struct row *row, const void *object, struct out *o)
+static bool number_zero(const struct row *row, const void *object, struct emit *o)
 {
 	if (number_get(row, object) != 0) {
 		return false;
@@ -65,7 +65,7 @@ static bool number_zero(const struct row *row, const void *object, struct out *o
 		return true;
 	}
 	if (row->zero) {
-		out_word(o, row->name, row->zero);
+		emit_word(o, row->name, row->zero);
 	}
 	return row->zero != NULL;
 }
@@ -75,7 +75,7 @@ static void number_walk(const struct row *row, void *object, struct walk *w)
 	uint64_t v = number_get(row, object);
 
 	walk_check(w, (v >= row->min && v <= row->max) ||
-			      (v == 0 && (row->zero || row->flags & ROW_OPTIONAL)));
+	                  (v == 0 && (row->zero || row->flags & ROW_OPTIONAL)));
 }
 
 static int count_parse(struct str text, uint64_t *ret, const char **ret_why)
@@ -100,18 +100,18 @@ static void count_read(struct load *l, const struct row *row, const struct node 
 	number_read(l, row, n, object, count_parse, count_format);
 }
 
-static void count_print(const struct row *row, const void *object, struct out *o)
+static void count_print(const struct row *row, const void *object, struct emit *o)
 {
 	if (!number_zero(row, object, o)) {
-		out_count(o, row->name, number_get(row, object));
+		emit_count(o, row->name, number_get(row, object));
 	}
 }
 
 static void count_schema(const struct row *row, struct buf *out)
 {
 	buf_printf(out,
-		   "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %llu, \"maximum\": %llu}, ",
-		   (unsigned long long)row->min, (unsigned long long)row->max);
+	           "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %llu, \"maximum\": %llu}, ",
+	           (unsigned long long)row->min, (unsigned long long)row->max);
 	if (row->zero) {
 		buf_printf(out, "{\"const\": \"%s\"}, {\"const\": 0}, ", row->zero);
 	}
@@ -119,7 +119,7 @@ static void count_schema(const struct row *row, struct buf *out)
 }
 
 const struct row_type type_count = { "a number", count_read, count_print, count_schema,
-				     number_walk };
+	                             number_walk };
 
 static void percent_format(uint64_t v, char out[32])
 {
@@ -131,39 +131,38 @@ static void percent_read(struct load *l, const struct row *row, const struct nod
 	number_read(l, row, n, object, value_percent, percent_format);
 }
 
-static void percent_print(const struct row *row, const void *object, struct out *o)
+static void percent_print(const struct row *row, const void *object, struct emit *o)
 {
 	char text[32];
 
 	percent_format(number_get(row, object), text);
-	out_word(o, row->name, text);
+	emit_word(o, row->name, text);
 }
 
 static void percent_schema(const struct row *row, struct buf *out)
 {
 	buf_printf(out,
-		   "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %llu, \"maximum\": %llu}, "
-		   "{\"type\": \"string\", \"pattern\": \"^[0-9]{1,3}%%$\"}, "
-		   "{\"$ref\": \"#/definitions/variable\"}]",
-		   (unsigned long long)row->min, (unsigned long long)row->max);
+	           "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %llu, \"maximum\": %llu}, "
+	           "{\"type\": \"string\", \"pattern\": \"^[0-9]{1,3}%%$\"}, "
+	           "{\"$ref\": \"#/definitions/variable\"}]",
+	           (unsigned long long)row->min, (unsigned long long)row->max);
 }
 
 const struct row_type type_percent = { "a percentage", percent_read, percent_print, percent_schema,
-				       number_walk };
+	                               number_walk };
 
-static void duration_read(struct load *l, const struct row *row, const struct node *n,
-			  void *object)
+static void duration_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
 	number_read(l, row, n, object, value_duration, clock_format_conf);
 }
 
-static void duration_print(const struct row *row, const void *object, struct out *o)
+static void duration_print(const struct row *row, const void *object, struct emit *o)
 {
 	char text[32];
 
 	if (!number_zero(row, object, o)) {
 		clock_format_conf(number_get(row, object), text);
-		out_word(o, row->name, text);
+		emit_word(o, row->name, text);
 	}
 }
 
@@ -185,7 +184,7 @@ static void duration_schema(const struct row *row, struct buf *out)
 }
 
 const struct row_type type_duration = { "a duration", duration_read, duration_print,
-					duration_schema, number_walk };
+	                                duration_schema, number_walk };
 
 static void size_format(uint64_t v, char out[32])
 {
@@ -197,12 +196,12 @@ static void size_read(struct load *l, const struct row *row, const struct node *
 	number_read(l, row, n, object, value_size, size_format);
 }
 
-static void size_print(const struct row *row, const void *object, struct out *o)
+static void size_print(const struct row *row, const void *object, struct emit *o)
 {
 	char text[32];
 
 	if (!number_zero(row, object, o)) {
-		out_word(o, row->name, value_size_format(number_get(row, object), text));
+		emit_word(o, row->name, value_size_format(number_get(row, object), text));
 	}
 }
 
@@ -223,23 +222,23 @@ static void mode_read(struct load *l, const struct row *row, const struct node *
 	number_read(l, row, n, object, value_mode, mode_format);
 }
 
-static void mode_print(const struct row *row, const void *object, struct out *o)
+static void mode_print(const struct row *row, const void *object, struct emit *o)
 {
 	char text[32];
 
 	mode_format(number_get(row, object), text);
-	out_text(o, row->name, str_from(text));
+	emit_text(o, row->name, str_from(text));
 }
 
 static void mode_schema(const struct row *row, struct buf *out)
 {
 	buf_adds(out, "\"anyOf\": [{\"type\": \"integer\", \"minimum\": 0, \"maximum\": 777}, "
-		      "{\"type\": \"string\", \"pattern\": \"^[0-7]{1,5}$\"}, "
-		      "{\"$ref\": \"#/definitions/variable\"}]");
+	              "{\"type\": \"string\", \"pattern\": \"^[0-7]{1,5}$\"}, "
+	              "{\"$ref\": \"#/definitions/variable\"}]");
 }
 
 const struct row_type type_mode = { "a file mode", mode_read, mode_print, mode_schema,
-				    number_walk };
+	                            number_walk };
 
 /* --- one of some words ------------------------------------------------------------------------ */
 
@@ -278,7 +277,7 @@ static int choose(struct load *l, const struct row *row, const struct node *n)
 	used = (size_t)snprintf(message, sizeof(message), "is not one of ");
 	for (unsigned i = 0; row->choices[i]; i++) {
 		used += (size_t)snprintf(message + used, sizeof(message) - used, "%s%s",
-					 i ? ", " : "", row->choices[i]);
+		                         i ? ", " : "", row->choices[i]);
 		CHECK(used < sizeof(message));
 	}
 	snprintf(message + used, sizeof(message) - used, "%s", guess_text(&g, hint));
@@ -295,12 +294,12 @@ static void choice_read(struct load *l, const struct row *row, const struct node
 	}
 }
 
-static void choice_print(const struct row *row, const void *object, struct out *o)
+static void choice_print(const struct row *row, const void *object, struct emit *o)
 {
 	uint32_t i = *ROW_CAT(uint32_t, row, object);
 
 	CHECK(i < choices(row));
-	out_text(o, row->name, str_from(row->choices[i]));
+	emit_text(o, row->name, str_from(row->choices[i]));
 }
 
 static void choice_schema(const struct row *row, struct buf *out)
@@ -318,7 +317,7 @@ static void choice_walk(const struct row *row, void *object, struct walk *w)
 }
 
 const struct row_type type_choice = { "a word", choice_read, choice_print, choice_schema,
-				      choice_walk };
+	                              choice_walk };
 
 static void word_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
@@ -329,9 +328,9 @@ static void word_read(struct load *l, const struct row *row, const struct node *
 	}
 }
 
-static void word_print(const struct row *row, const void *object, struct out *o)
+static void word_print(const struct row *row, const void *object, struct emit *o)
 {
-	out_text(o, row->name, *ROW_CAT(struct str, row, object));
+	emit_text(o, row->name, *ROW_CAT(struct str, row, object));
 }
 
 static void word_walk(const struct row *row, void *object, struct walk *w)
@@ -361,15 +360,15 @@ static void bool_read(struct load *l, const struct row *row, const struct node *
 	}
 }
 
-static void bool_print(const struct row *row, const void *object, struct out *o)
+static void bool_print(const struct row *row, const void *object, struct emit *o)
 {
-	out_literal(o, row->name, *ROW_CAT(bool, row, object) ? "true" : "false");
+	emit_literal(o, row->name, *ROW_CAT(bool, row, object) ? "true" : "false");
 }
 
 static void bool_schema(const struct row *row, struct buf *out)
 {
 	buf_adds(out, "\"anyOf\": [{\"type\": \"boolean\"}, {\"enum\": [\"on\", \"off\", \"yes\", "
-		      "\"no\"]}, {\"$ref\": \"#/definitions/variable\"}]");
+	              "\"no\"]}, {\"$ref\": \"#/definitions/variable\"}]");
 }
 
 static void bool_walk(const struct row *row, void *object, struct walk *w)
@@ -378,7 +377,7 @@ static void bool_walk(const struct row *row, void *object, struct walk *w)
 }
 
 const struct row_type type_bool = { "true or false", bool_read, bool_print, bool_schema,
-				    bool_walk };
+	                            bool_walk };
 
 /* An int32_t of which -1 means "not set". */
 static void retries_read(struct load *l, const struct row *row, const struct node *n, void *object)
@@ -393,12 +392,12 @@ static void retries_read(struct load *l, const struct row *row, const struct nod
 	}
 }
 
-static void retries_print(const struct row *row, const void *object, struct out *o)
+static void retries_print(const struct row *row, const void *object, struct emit *o)
 {
 	int32_t v = *ROW_CAT(int32_t, row, object);
 
 	if (v >= 0) {
-		out_count(o, row->name, (uint64_t)v);
+		emit_count(o, row->name, (uint64_t)v);
 	}
 }
 
@@ -410,7 +409,7 @@ static void retries_walk(const struct row *row, void *object, struct walk *w)
 }
 
 const struct row_type type_retries = { "a number", retries_read, retries_print, count_schema,
-				       retries_walk };
+	                               retries_walk };
 
 static void share_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
@@ -423,7 +422,7 @@ static void share_read(struct load *l, const struct row *row, const struct node 
 	}
 }
 
-static void share_print(const struct row *row, const void *object, struct out *o)
+static void share_print(const struct row *row, const void *object, struct emit *o)
 {
 	char text[32];
 
@@ -431,14 +430,14 @@ static void share_print(const struct row *row, const void *object, struct out *o
 	if (strchr(text, 'e')) {
 		snprintf(text, sizeof(text), "%.15f", *ROW_CAT(double, row, object));
 	}
-	out_literal(o, row->name, text);
+	emit_literal(o, row->name, text);
 }
 
 static void share_schema(const struct row *row, struct buf *out)
 {
 	buf_adds(out, "\"anyOf\": [{\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}, "
-		      "{\"type\": \"string\", \"pattern\": \"^[0-9.]+%$\"}, "
-		      "{\"$ref\": \"#/definitions/variable\"}]");
+	              "{\"type\": \"string\", \"pattern\": \"^[0-9.]+%$\"}, "
+	              "{\"$ref\": \"#/definitions/variable\"}]");
 }
 
 static void share_walk(const struct row *row, void *object, struct walk *w)
@@ -449,4 +448,4 @@ static void share_walk(const struct row *row, void *object, struct walk *w)
 }
 
 const struct row_type type_share = { "a share of one", share_read, share_print, share_schema,
-				     share_walk };
+	                             share_walk };

@@ -23,7 +23,7 @@ static void headers_read(struct load *l, const struct row *row, const struct nod
 	}
 	if (n->n > MAX_HEADERS) {
 		problem_error(l->problems, n->key_at, "\"%s\" has more than %u entries", row->name,
-			      MAX_HEADERS);
+		              MAX_HEADERS);
 		return;
 	}
 	v = load_alloc(l, n->n, sizeof(*v));
@@ -49,26 +49,25 @@ static void headers_read(struct load *l, const struct row *row, const struct nod
 	*ROW_WITH(uint32_t, row, object) = used;
 }
 
-static void headers_print(const struct row *row, const void *object, struct out *o)
+static void headers_print(const struct row *row, const void *object, struct emit *o)
 {
-	const struct conf_match_header *v =
-		*ROW_CAT(const struct conf_match_header *, row, object);
+	const struct conf_match_header *v = *ROW_CAT(const struct conf_match_header *, row, object);
 	uint32_t n = *ROW_CWITH(uint32_t, row, object);
 
 	if (n == 0) {
 		return;
 	}
-	out_open(o, row->name);
+	emit_open(o, row->name);
 	for (uint32_t i = 0; i < n; i++) {
-		out_text_named(o, v[i].name, v[i].value);
+		emit_text_named(o, v[i].name, v[i].value);
 	}
-	out_close(o);
+	emit_close(o);
 }
 
 static void headers_schema(const struct row *row, struct buf *out)
 {
 	buf_adds(out, "\"type\": \"object\", \"maxProperties\": 64, \"additionalProperties\": "
-		      "{\"type\": [\"string\", \"number\", \"boolean\", \"null\"]}");
+	              "{\"type\": [\"string\", \"number\", \"boolean\", \"null\"]}");
 }
 
 static void headers_walk(const struct row *row, void *object, struct walk *w)
@@ -83,7 +82,7 @@ static void headers_walk(const struct row *row, void *object, struct walk *w)
 }
 
 const struct row_type type_headers = { "a map of header names and values", headers_read,
-				       headers_print, headers_schema, headers_walk };
+	                               headers_print, headers_schema, headers_walk };
 
 /* --- statuses --------------------------------------------------------------------------------- */
 
@@ -125,8 +124,8 @@ static void statuses_read(struct load *l, const struct row *row, const struct no
 			item = str_trim(str_split(rest, ',', &rest));
 			if (statuses_add(item, set) != OK) {
 				load_refuse(l, row, i, all,
-					    "is not a status or a range of them, like 200 or "
-					    "200-399");
+				            "is not a status or a range of them, like 200 or "
+				            "200-399");
 				well = false;
 				break;
 			}
@@ -140,22 +139,22 @@ static void statuses_read(struct load *l, const struct row *row, const struct no
 	buf_free(&text);
 }
 
-static void statuses_print(const struct row *row, const void *object, struct out *o)
+static void statuses_print(const struct row *row, const void *object, struct emit *o)
 {
 	const struct conf_check *c = object;
 	uint64_t number;
 
 	if (str_to_u64(c->expect_text, 599, &number) == OK) {
-		out_count(o, row->name, number);
+		emit_count(o, row->name, number);
 	} else {
-		out_text(o, row->name, c->expect_text);
+		emit_text(o, row->name, c->expect_text);
 	}
 }
 
 static void statuses_schema(const struct row *row, struct buf *out)
 {
 	buf_adds(out, "\"anyOf\": [{\"$ref\": \"#/definitions/status\"}, {\"type\": \"array\", "
-		      "\"minItems\": 1, \"items\": {\"$ref\": \"#/definitions/status\"}}]");
+	              "\"minItems\": 1, \"items\": {\"$ref\": \"#/definitions/status\"}}]");
 }
 
 static void statuses_walk(const struct row *row, void *object, struct walk *w)
@@ -164,7 +163,7 @@ static void statuses_walk(const struct row *row, void *object, struct walk *w)
 }
 
 const struct row_type type_statuses = { "a status, a range or a list of them", statuses_read,
-					statuses_print, statuses_schema, statuses_walk };
+	                                statuses_print, statuses_schema, statuses_walk };
 
 /* --- error pages ------------------------------------------------------------------------------ */
 
@@ -173,12 +172,9 @@ static struct str content_type(struct str path)
 	static const struct {
 		const char *end, *type;
 	} types[] = {
-		{ ".html", "text/html; charset=utf-8" },
-		{ ".htm", "text/html; charset=utf-8" },
-		{ ".json", "application/json" },
-		{ ".txt", "text/plain; charset=utf-8" },
-		{ ".xml", "application/xml" },
-		{ ".svg", "image/svg+xml" },
+		{ ".html", "text/html; charset=utf-8" }, { ".htm", "text/html; charset=utf-8" },
+		{ ".json", "application/json" },         { ".txt", "text/plain; charset=utf-8" },
+		{ ".xml", "application/xml" },           { ".svg", "image/svg+xml" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
@@ -210,8 +206,8 @@ static void pages_read(struct load *l, const struct row *row, const struct node 
 	for (const struct node *i = n->first; v && i && used < 200; i = i->next) {
 		if (str_to_u64(i->key, 599, &status) != OK || status < 400) {
 			problem_error(l->problems, i->key_at,
-				      "\"%.*s\" is not an error status between 400 and 599",
-				      STR_ARG(i->key));
+			              "\"%.*s\" is not an error status between 400 and 599",
+			              STR_ARG(i->key));
 			continue;
 		}
 		if (!load_text(l, row, i, &v[used].path) ||
@@ -229,7 +225,7 @@ static void pages_read(struct load *l, const struct row *row, const struct node 
 	*ROW_WITH(uint32_t, row, object) = used;
 }
 
-static void pages_print(const struct row *row, const void *object, struct out *o)
+static void pages_print(const struct row *row, const void *object, struct emit *o)
 {
 	const struct conf_error_page *v = *ROW_CAT(const struct conf_error_page *, row, object);
 	uint32_t n = *ROW_CWITH(uint32_t, row, object);
@@ -238,18 +234,18 @@ static void pages_print(const struct row *row, const void *object, struct out *o
 	if (n == 0) {
 		return;
 	}
-	out_open(o, row->name);
+	emit_open(o, row->name);
 	for (uint32_t i = 0; i < n; i++) {
 		snprintf(status, sizeof(status), "%u", v[i].status);
-		out_text(o, status, v[i].path);
+		emit_text(o, status, v[i].path);
 	}
-	out_close(o);
+	emit_close(o);
 }
 
 static void pages_schema(const struct row *row, struct buf *out)
 {
 	buf_adds(out, "\"type\": \"object\", \"patternProperties\": {\"^[45][0-9][0-9]$\": "
-		      "{\"type\": \"string\"}}, \"additionalProperties\": false");
+	              "{\"type\": \"string\"}}, \"additionalProperties\": false");
 }
 
 static void pages_walk(const struct row *row, void *object, struct walk *w)
@@ -266,7 +262,7 @@ static void pages_walk(const struct row *row, void *object, struct walk *w)
 }
 
 const struct row_type type_pages = { "a map of statuses and files", pages_read, pages_print,
-				     pages_schema, pages_walk };
+	                             pages_schema, pages_walk };
 
 /* --- `tcp: true` of a check ------------------------------------------------------------------- */
 
@@ -284,10 +280,10 @@ static void tcp_read(struct load *l, const struct row *row, const struct node *n
 	}
 }
 
-static void tcp_print(const struct row *row, const void *object, struct out *o)
+static void tcp_print(const struct row *row, const void *object, struct emit *o)
 {
 	if (((const struct conf_check *)object)->probe == PROBE_TCP) {
-		out_literal(o, row->name, "true");
+		emit_literal(o, row->name, "true");
 	}
 }
 

@@ -11,7 +11,7 @@ static void address_check(struct walk *w, const struct net_addr *a)
 
 /* An address to bind: never a name. */
 static bool bind_parse(struct load *l, const struct row *row, const struct node *n, struct str text,
-		       struct net_addr *ret)
+                       struct net_addr *ret)
 {
 	const char *why = "is not an address like 127.0.0.1:80, [::1]:80, *:80 or unix:/path";
 	int err = net_addr_parse(text, ret, &why);
@@ -35,9 +35,9 @@ static void address_read(struct load *l, const struct row *row, const struct nod
 	}
 }
 
-static void address_print(const struct row *row, const void *object, struct out *o)
+static void address_print(const struct row *row, const void *object, struct emit *o)
 {
-	out_text(o, row->name, *ROW_CWITH(struct str, row, object));
+	emit_text(o, row->name, *ROW_CWITH(struct str, row, object));
 }
 
 static void address_schema(const struct row *row, struct buf *out)
@@ -52,11 +52,11 @@ static void address_walk(const struct row *row, void *object, struct walk *w)
 }
 
 const struct row_type type_address = { "an address", address_read, address_print, address_schema,
-				       address_walk };
+	                               address_walk };
 
 /* A server's address may be a name, which is resolved now. */
 static void server_address_read(struct load *l, const struct row *row, const struct node *n,
-				void *object)
+                                void *object)
 {
 	const char *why = "is not an address like 10.0.0.21:80, [fd00::21]:80 or unix:/path";
 	struct net_addr *a = ROW_AT(struct net_addr, row, object);
@@ -82,7 +82,7 @@ static void server_address_read(struct load *l, const struct row *row, const str
 }
 
 const struct row_type type_server_address = { "an address", server_address_read, address_print,
-					      address_schema, address_walk };
+	                                      address_schema, address_walk };
 
 /* What a listener binds: one address or several. */
 static void binds_read(struct load *l, const struct row *row, const struct node *n, void *object)
@@ -114,25 +114,25 @@ static void binds_read(struct load *l, const struct row *row, const struct node 
 	c->nbind = used;
 }
 
-static void binds_print(const struct row *row, const void *object, struct out *o)
+static void binds_print(const struct row *row, const void *object, struct emit *o)
 {
 	const struct conf_listener *c = object;
 
 	if (c->nbind == 1) {
-		out_text(o, row->name, c->bind_text[0]);
+		emit_text(o, row->name, c->bind_text[0]);
 		return;
 	}
-	out_list_open(o, row->name);
+	emit_list_open(o, row->name);
 	for (uint32_t i = 0; i < c->nbind; i++) {
-		out_item(o, c->bind_text[i]);
+		emit_item(o, c->bind_text[i]);
 	}
-	out_list_close(o);
+	emit_list_close(o);
 }
 
 static void binds_schema(const struct row *row, struct buf *out)
 {
 	buf_adds(out, "\"anyOf\": [{\"$ref\": \"#/definitions/address\"}, {\"type\": \"array\", "
-		      "\"minItems\": 1, \"items\": {\"$ref\": \"#/definitions/address\"}}]");
+	              "\"minItems\": 1, \"items\": {\"$ref\": \"#/definitions/address\"}}]");
 }
 
 static void binds_walk(const struct row *row, void *object, struct walk *w)
@@ -149,7 +149,7 @@ static void binds_walk(const struct row *row, void *object, struct walk *w)
 }
 
 const struct row_type type_binds = { "an address or a list of them", binds_read, binds_print,
-				     binds_schema, binds_walk };
+	                             binds_schema, binds_walk };
 
 static void networks_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
@@ -165,8 +165,9 @@ static void networks_read(struct load *l, const struct row *row, const struct no
 			continue;
 		}
 		if (net_cidr_parse(text, &v[used]) != OK) {
-			load_refuse(l, row, i, text,
-				    "is not a network like 10.0.0.0/8, fd00::/8, 192.0.2.1 or unix");
+			load_refuse(
+			    l, row, i, text,
+			    "is not a network like 10.0.0.0/8, fd00::/8, 192.0.2.1 or unix");
 			continue;
 		}
 		used++;
@@ -175,7 +176,7 @@ static void networks_read(struct load *l, const struct row *row, const struct no
 	*ROW_WITH(uint32_t, row, object) = used;
 }
 
-static void networks_print(const struct row *row, const void *object, struct out *o)
+static void networks_print(const struct row *row, const void *object, struct emit *o)
 {
 	const struct net_cidr *v = *ROW_CAT(const struct net_cidr *, row, object);
 	uint32_t n = *ROW_CWITH(uint32_t, row, object);
@@ -184,17 +185,17 @@ static void networks_print(const struct row *row, const void *object, struct out
 	if (n == 0) {
 		return;
 	}
-	out_list_open(o, row->name);
+	emit_list_open(o, row->name);
 	for (uint32_t i = 0; i < n; i++) {
-		out_item(o, str_from(net_cidr_format(&v[i], text)));
+		emit_item(o, str_from(net_cidr_format(&v[i], text)));
 	}
-	out_list_close(o);
+	emit_list_close(o);
 }
 
 static void networks_schema(const struct row *row, struct buf *out)
 {
 	buf_adds(out, "\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"minItems\": 1, "
-		      "\"items\": {\"type\": \"string\"}}]");
+	              "\"items\": {\"type\": \"string\"}}]");
 }
 
 static void networks_walk(const struct row *row, void *object, struct walk *w)
@@ -208,4 +209,4 @@ static void networks_walk(const struct row *row, void *object, struct walk *w)
 }
 
 const struct row_type type_networks = { "a network or a list of them", networks_read,
-					networks_print, networks_schema, networks_walk };
+	                                networks_print, networks_schema, networks_walk };

@@ -8,7 +8,7 @@
 #include "conf/load.h"
 
 static bool checked_text(struct load *l, const struct row *row, const struct node *n,
-			 struct str *ret)
+                         struct str *ret)
 {
 	const char *why;
 	char *lower;
@@ -25,7 +25,7 @@ static bool checked_text(struct load *l, const struct row *row, const struct nod
 		lower = load_alloc(l, ret->len + 1, 1);
 		for (size_t i = 0; lower && i < ret->len; i++) {
 			lower[i] = ret->s[i] >= 'A' && ret->s[i] <= 'Z' ? (char)(ret->s[i] | 0x20)
-									: ret->s[i];
+			                                                : ret->s[i];
 		}
 		ret->s = lower;
 		ret->len -= ret->len && lower && lower[ret->len - 1] == '.';
@@ -42,12 +42,12 @@ static void text_read(struct load *l, const struct row *row, const struct node *
 	}
 }
 
-static void text_print(const struct row *row, const void *object, struct out *o)
+static void text_print(const struct row *row, const void *object, struct emit *o)
 {
 	struct str text = *ROW_CAT(struct str, row, object);
 
 	if (text.len || !(row->flags & ROW_OPTIONAL)) {
-		out_text(o, row->name, text);
+		emit_text(o, row->name, text);
 	}
 }
 
@@ -94,27 +94,27 @@ static void list_read(struct load *l, const struct row *row, const struct node *
 	*list = (struct conf_list){ v, used };
 }
 
-static void list_print(const struct row *row, const void *object, struct out *o)
+static void list_print(const struct row *row, const void *object, struct emit *o)
 {
 	const struct conf_list *list = ROW_CAT(struct conf_list, row, object);
 
 	if (list->n == 0) {
 		return;
 	}
-	out_list_open(o, row->name);
+	emit_list_open(o, row->name);
 	for (uint32_t i = 0; i < list->n; i++) {
-		out_item(o, list->v[i]);
+		emit_item(o, list->v[i]);
 	}
-	out_list_close(o);
+	emit_list_close(o);
 }
 
 static void list_schema(const struct row *row, struct buf *out)
 {
 	buf_adds(out, row->flags & ROW_ONE
-			      ? "\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", "
-				"\"minItems\": 1, \"items\": {\"type\": \"string\"}}]"
-			      : "\"type\": \"array\", \"minItems\": 1, \"items\": {\"type\": "
-				"[\"string\", \"number\", \"boolean\"]}");
+	                  ? "\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", "
+	                    "\"minItems\": 1, \"items\": {\"type\": \"string\"}}]"
+	                  : "\"type\": \"array\", \"minItems\": 1, \"items\": {\"type\": "
+	                    "[\"string\", \"number\", \"boolean\"]}");
 }
 
 static void list_walk(const struct row *row, void *object, struct walk *w)
@@ -140,13 +140,13 @@ static void secret_read(struct load *l, const struct row *row, const struct node
 	} else if (str_starts(text, STR("cred:"))) {
 		if (!folder || memchr(text.s, '/', text.len)) {
 			load_refuse(l, row, n, text,
-				    folder ? "names no credential"
-					   : "needs systemd's credentials (LoadCredential=), which "
-					     "are not there");
+			            folder ? "names no credential"
+			                   : "needs systemd's credentials (LoadCredential=), which "
+			                     "are not there");
 			return;
 		}
-		path = str_from(arena_printf(l->arena, "%s/%.*s", folder, (int)text.len - 5,
-					     text.s + 5));
+		path = str_from(
+		    arena_printf(l->arena, "%s/%.*s", folder, (int)text.len - 5, text.s + 5));
 	} else {
 		path = STR_NONE;
 	}
@@ -165,12 +165,12 @@ static void secret_read(struct load *l, const struct row *row, const struct node
 	*ROW_AT(struct str, row, object) = arena_str(l->arena, text);
 }
 
-static void secret_print(const struct row *row, const void *object, struct out *o)
+static void secret_print(const struct row *row, const void *object, struct emit *o)
 {
 	struct str text = *ROW_CAT(struct str, row, object);
 
 	if (text.len) {
-		out_text(o, row->name, o->secrets ? text : STR("***"));
+		emit_text(o, row->name, o->secrets ? text : STR("***"));
 	}
 }
 
@@ -180,14 +180,14 @@ static void secret_schema(const struct row *row, struct buf *out)
 }
 
 const struct row_type type_secret = { "a secret", secret_read, secret_print, secret_schema,
-				      text_walk };
+	                              text_walk };
 
 /* --- options of a later version --------------------------------------------------------------- */
 
 static void later_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
 	problem_error(l->problems, n->key_at, "\"%s\" is not supported by this version: %s",
-		      row->name, row->later);
+	              row->name, row->later);
 }
 
 const struct row_type type_later = { "", later_read, NULL, NULL, NULL };

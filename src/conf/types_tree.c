@@ -22,7 +22,7 @@ static const struct row *row_find(const struct rows *rows, struct str name)
 
 /* "pool "web"" for a named thing, ""check"" for a group, "the file" for the root. */
 static void where_text(const struct load *l, const struct rows *rows, const struct node *n,
-		       char out[128])
+                       char out[128])
 {
 	if (rows == &schema_root) {
 		snprintf(out, 128, "the file");
@@ -37,20 +37,40 @@ static void where_text(const struct load *l, const struct rows *rows, const stru
 static const struct {
 	const char *theirs, *ours;
 } synonyms[] = {
-	{ "upstreams", "pools" },     { "upstream", "pools" },     { "backends", "pools" },
-	{ "backend", "to" },          { "frontends", "listeners" }, { "frontend", "listeners" },
-	{ "listen", "bind" },         { "vhosts", "routes" },      { "rules", "routes" },
-	{ "hosts", "host" },          { "domain", "host" },        { "methods", "method" },
-	{ "headers", "header" },      { "clients", "client" },     { "pool", "to" },
-	{ "health", "check" },        { "healthcheck", "check" },  { "health_check", "check" },
-	{ "algorithm", "balance" },   { "lb", "balance" },         { "policy", "balance" },
-	{ "workers", "threads" },     { "maxconn", "max_connections" }, { "port", "bind" },
-	{ "address", "bind" },        { "admin", "control" },      { "timeout", "timeouts" },
-	{ "members", "servers" },     { "targets", "servers" },    { "prefix", "path" },
+	{ "upstreams", "pools" },
+	{ "upstream", "pools" },
+	{ "backends", "pools" },
+	{ "backend", "to" },
+	{ "frontends", "listeners" },
+	{ "frontend", "listeners" },
+	{ "listen", "bind" },
+	{ "vhosts", "routes" },
+	{ "rules", "routes" },
+	{ "hosts", "host" },
+	{ "domain", "host" },
+	{ "methods", "method" },
+	{ "headers", "header" },
+	{ "clients", "client" },
+	{ "pool", "to" },
+	{ "health", "check" },
+	{ "healthcheck", "check" },
+	{ "health_check", "check" },
+	{ "algorithm", "balance" },
+	{ "lb", "balance" },
+	{ "policy", "balance" },
+	{ "workers", "threads" },
+	{ "maxconn", "max_connections" },
+	{ "port", "bind" },
+	{ "address", "bind" },
+	{ "admin", "control" },
+	{ "timeout", "timeouts" },
+	{ "members", "servers" },
+	{ "targets", "servers" },
+	{ "prefix", "path" },
 };
 
 static void unknown_key(struct load *l, const struct rows *rows, const struct node *n,
-			const struct node *child)
+                        const struct node *child)
 {
 	char hint[128], where[128];
 	struct guess g;
@@ -75,7 +95,7 @@ static void unknown_key(struct load *l, const struct rows *rows, const struct no
 	}
 	where_text(l, rows, n, where);
 	problem_error(l->problems, child->key_at, "unknown key \"%.*s\" in %s%s",
-		      (int)MIN(child->key.len, 80), child->key.s, where, hint);
+	              (int)MIN(child->key.len, 80), child->key.s, where, hint);
 }
 
 void load_rows(struct load *l, const struct rows *rows, const struct node *n, void *object)
@@ -98,8 +118,8 @@ void load_rows(struct load *l, const struct rows *rows, const struct node *n, vo
 	for (const struct row *r = rows->v; r->name; r++) {
 		if (r->flags & ROW_REQUIRED && !(seen >> (r - rows->v) & 1)) {
 			where_text(l, rows, n, where);
-			problem_error(l->problems, n->key.s ? n->key_at : n->at,
-				      "%s has no \"%s\"", where, r->name);
+			problem_error(l->problems, n->key.s ? n->key_at : n->at, "%s has no \"%s\"",
+			              where, r->name);
 		}
 	}
 	if (rows->finish) {
@@ -142,7 +162,8 @@ static void group_read(struct load *l, const struct row *row, const struct node 
 
 static int compare_nodes(const void *pa, const void *pb)
 {
-	const struct node *a = *(const struct node *const *)pa, *b = *(const struct node *const *)pb;
+	const struct node *a = *(const struct node *const *)pa,
+	                  *b = *(const struct node *const *)pb;
 	int order = memcmp(a->key.s, b->key.s, MIN(a->key.len, b->key.len));
 
 	return order ? order : (a->key.len > b->key.len) - (a->key.len < b->key.len);
@@ -168,7 +189,7 @@ static const void *template_of(struct load *l, const struct rows *rows)
 }
 
 static uint32_t usable_nodes(struct load *l, const struct row *row, const struct node *n,
-			     struct node **nodes)
+                             struct node **nodes)
 {
 	uint32_t used = 0;
 
@@ -177,7 +198,7 @@ static uint32_t usable_nodes(struct load *l, const struct row *row, const struct
 
 		if (why) {
 			problem_error(l->problems, i->key_at, "the %s name \"%.*s\" %s",
-				      row->sub->what, (int)MIN(i->key.len, 80), i->key.s, why);
+			              row->sub->what, (int)MIN(i->key.len, 80), i->key.s, why);
 		} else if (i->kind != NODE_BAD) {
 			nodes[used++] = i;
 		}
@@ -200,7 +221,7 @@ static void map_read(struct load *l, const struct row *row, const struct node *n
 	}
 	if (n->n > row->max) {
 		problem_error(l->problems, n->key_at, "more than %llu entries in \"%s\"",
-			      (unsigned long long)row->max, row->name);
+		              (unsigned long long)row->max, row->name);
 		return;
 	}
 	nodes = load_alloc(l, n->n, sizeof(struct node *));
@@ -231,7 +252,7 @@ static void map_read(struct load *l, const struct row *row, const struct node *n
 
 /* --- printing --------------------------------------------------------------------------------- */
 
-static void print_rows(const struct rows *rows, const void *object, struct out *o)
+static void print_rows(const struct rows *rows, const void *object, struct emit *o)
 {
 	for (const struct row *r = rows->v; r->name; r++) {
 		if (r->type->print) {
@@ -240,7 +261,7 @@ static void print_rows(const struct rows *rows, const void *object, struct out *
 	}
 }
 
-static void print_object(const struct row *row, struct str key, const void *object, struct out *o)
+static void print_object(const struct row *row, struct str key, const void *object, struct emit *o)
 {
 	size_t before = o->b->len;
 	bool some = o->some;
@@ -248,7 +269,7 @@ static void print_object(const struct row *row, struct str key, const void *obje
 	if (row->sub->brief_print && row->sub->brief_print(key, object, o)) {
 		return;
 	}
-	out_open_named(o, key);
+	emit_open_named(o, key);
 	print_rows(row->sub, object, o);
 	if (!o->some && row->flags & ROW_OPTIONAL) {
 		o->depth--;
@@ -256,15 +277,15 @@ static void print_object(const struct row *row, struct str key, const void *obje
 		o->b->len = before;
 		return;
 	}
-	out_close(o);
+	emit_close(o);
 }
 
-static void group_print(const struct row *row, const void *object, struct out *o)
+static void group_print(const struct row *row, const void *object, struct emit *o)
 {
 	print_object(row, str_from(row->name), ROW_CAT(char, row, object), o);
 }
 
-static void map_print(const struct row *row, const void *object, struct out *o)
+static void map_print(const struct row *row, const void *object, struct emit *o)
 {
 	const char *v = *ROW_CAT(const char *, row, object);
 	uint32_t n = *ROW_CWITH(uint32_t, row, object);
@@ -272,11 +293,11 @@ static void map_print(const struct row *row, const void *object, struct out *o)
 	if (n == 0 && row->flags & ROW_OPTIONAL) {
 		return;
 	}
-	out_open(o, row->name);
+	emit_open(o, row->name);
 	for (uint32_t i = 0; i < n; i++, v += row->sub->size) {
 		print_object(row, *(const struct str *)v, v, o);
 	}
-	out_close(o);
+	emit_close(o);
 }
 
 /* --- the image -------------------------------------------------------------------------------- */
@@ -322,4 +343,4 @@ static void no_schema(const struct row *row, struct buf *out)
 
 const struct row_type type_group = { "a map", group_read, group_print, no_schema, group_walk };
 const struct row_type type_map = { "a map of named things", map_read, map_print, no_schema,
-				   map_walk };
+	                           map_walk };

@@ -15,14 +15,24 @@ struct unit {
 };
 
 static const struct unit durations[] = {
-	{ "us", NS_PER_US },     { "ms", NS_PER_MS },        { "s", NS_PER_S },
-	{ "m", 60 * NS_PER_S },  { "h", 3600 * NS_PER_S },   { "d", 86400 * NS_PER_S },
+	{ "us", NS_PER_US },
+	{ "ms", NS_PER_MS },
+	{ "s", NS_PER_S },
+	{ "m", 60 * NS_PER_S },
+	{ "h", 3600 * NS_PER_S },
+	{ "d", 86400 * NS_PER_S },
 	{ NULL, 0 },
 };
 
 static const struct unit sizes[] = {
-	{ "B", 1 },         { "KiB", 1ULL << 10 }, { "MiB", 1ULL << 20 }, { "GiB", 1ULL << 30 },
-	{ "TiB", 1ULL << 40 }, { "KB", 1000 },     { "MB", 1000000 },     { "GB", 1000000000 },
+	{ "B", 1 },
+	{ "KiB", 1ULL << 10 },
+	{ "MiB", 1ULL << 20 },
+	{ "GiB", 1ULL << 30 },
+	{ "TiB", 1ULL << 40 },
+	{ "KB", 1000 },
+	{ "MB", 1000000 },
+	{ "GB", 1000000000 },
 	{ NULL, 0 },
 };
 
@@ -129,11 +139,10 @@ int value_size(struct str text, uint64_t *ret, const char **ret_why)
 	if (err == OK && text.len == 0) {
 		return OK;
 	}
-	*ret_why = err == ERR_TOO_LARGE   ? "is too large"
-		   : err == ERR_NOT_FOUND ? "needs a unit: B, KiB, MiB or GiB, like 16KiB"
-		   : err == ERR_UNSUPPORTED
-			   ? "has an unknown unit: B, KiB, MiB and GiB are known"
-			   : "is not a size, like 16KiB";
+	*ret_why = err == ERR_TOO_LARGE     ? "is too large"
+	           : err == ERR_NOT_FOUND   ? "needs a unit: B, KiB, MiB or GiB, like 16KiB"
+	           : err == ERR_UNSUPPORTED ? "has an unknown unit: B, KiB, MiB and GiB are known"
+	                                    : "is not a size, like 16KiB";
 	return ERR_INVALID;
 }
 
@@ -146,7 +155,7 @@ const char *value_size_format(uint64_t bytes, char out[32])
 		u--;
 	}
 	buf_printf(&b, bytes == 0 ? "0" : "%llu%s", (unsigned long long)(bytes / u->factor),
-		   u->name);
+	           u->name);
 	memcpy(out, buf_cstr(&b), MIN(b.len + 1, 32));
 	out[31] = '\0';
 	buf_free(&b);
@@ -156,7 +165,7 @@ const char *value_size_format(uint64_t bytes, char out[32])
 int value_bool(struct str text, bool *ret, const char **ret_why)
 {
 	static const char *const yes[] = { "true", "yes", "on" }, *const no[] = { "false", "no",
-										  "off" };
+		                                                                  "off" };
 
 	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
 		if (str_eq_nocase(text, str_from(yes[i]))) {
@@ -249,8 +258,8 @@ static int expand_one(struct arena *a, struct str inside, struct buf *out, const
 	struct str copy;
 
 	if (!is_variable(name)) {
-		*ret_why = arena_printf(a, "\"${%.*s}\" names no environment variable",
-					STR_ARG(inside));
+		*ret_why =
+		    arena_printf(a, "\"${%.*s}\" names no environment variable", STR_ARG(inside));
 		return ERR_INVALID;
 	}
 	copy = arena_str(a, name);
@@ -264,9 +273,9 @@ static int expand_one(struct arena *a, struct str inside, struct buf *out, const
 		buf_add(out, dash + 2, inside.len - name.len - 2);
 	} else {
 		*ret_why = arena_printf(a,
-					"the environment variable %s is not set; ${%s:-default} "
-					"would give a default",
-					copy.s, copy.s);
+		                        "the environment variable %s is not set; ${%s:-default} "
+		                        "would give a default",
+		                        copy.s, copy.s);
 		return ERR_INVALID;
 	}
 	return OK;
@@ -295,7 +304,7 @@ int value_expand(struct arena *a, struct str text, struct str *ret, const char *
 				break;
 			}
 			err = expand_one(a, str_n(text.s + i + 2, (size_t)(end - text.s) - i - 2),
-					 &out, ret_why);
+			                 &out, ret_why);
 			i = (size_t)(end - text.s);
 		} else {
 			buf_addc(&out, text.s[i]);

@@ -16,9 +16,10 @@ static void need(struct load *l, const char *key, uint32_t n, const char *conseq
 	const struct node *have = node_get(l->root, key);
 
 	if (!have) {
-		problem_error(l->problems, ((struct place){ .file = 0 }), "there are no %s: %s", key,
-			      consequence);
-	} else if (n == 0 && (have->kind == NODE_NULL || (have->kind == NODE_MAP && have->n == 0))) {
+		problem_error(l->problems, ((struct place){ .file = 0 }), "there are no %s: %s",
+		              key, consequence);
+	} else if (n == 0 &&
+	           (have->kind == NODE_NULL || (have->kind == NODE_MAP && have->n == 0))) {
 		problem_error(l->problems, have->key_at, "there are no %s: %s", key, consequence);
 	}
 }
@@ -28,7 +29,7 @@ static void undefined(struct load *l, const struct node *at, const char *what, s
 	char hint[128];
 
 	problem_error(l->problems, at->at, "there is no %s \"%.*s\"%s", what,
-		      (int)MIN(g->word.len, 80), g->word.s, guess_text(g, hint));
+	              (int)MIN(g->word.len, 80), g->word.s, guess_text(g, hint));
 }
 
 static const struct node *item_of(const struct node *n, uint32_t i)
@@ -52,7 +53,8 @@ static void verify_route(struct load *l, struct conf_route *r, struct node *n)
 		r->pool = pool ? (uint32_t)(pool - l->conf->pools) : 0;
 		if (!pool) {
 			guess_init(&g, r->to);
-			for (uint32_t i = 0; i < l->conf->npools && l->problems->errors < 100; i++) {
+			for (uint32_t i = 0; i < l->conf->npools && l->problems->errors < 100;
+			     i++) {
 				guess_try(&g, l->conf->pools[i].name);
 			}
 			undefined(l, to, "pool", &g);
@@ -81,17 +83,18 @@ static void verify_pool(struct load *l, const struct conf_pool *p, const struct 
 	if (servers && p->nservers == 0 &&
 	    (servers->kind == NODE_NULL || (servers->kind == NODE_MAP && servers->n == 0))) {
 		problem_error(l->problems, servers->key_at, "pool \"%.*s\" has no servers",
-			      STR_ARG(p->name));
+		              STR_ARG(p->name));
 	}
 	if (c->exec.n && c->exec.v[0].s[0] != '/') {
 		problem_error(l->problems, item_of(node_get(check, "exec"), 0)->at,
-			      "\"exec\": \"%.*s\" is not an absolute path", STR_ARG(c->exec.v[0]));
+		              "\"exec\": \"%.*s\" is not an absolute path", STR_ARG(c->exec.v[0]));
 	}
 	for (uint32_t i = 0; port && i < p->nservers; i++) {
 		if (p->servers[i].address.sa.sa_family == AF_UNIX) {
-			problem_error(l->problems, port->key_at,
-				      "\"port\" does not suit server \"%.*s\", which is a unix socket",
-				      STR_ARG(p->servers[i].name));
+			problem_error(
+			    l->problems, port->key_at,
+			    "\"port\" does not suit server \"%.*s\", which is a unix socket",
+			    STR_ARG(p->servers[i].name));
 			break;
 		}
 	}
@@ -125,7 +128,7 @@ static int compare_bound(const void *pa, const void *pb)
 static bool is_any(const struct net_addr *a)
 {
 	return a->sa.sa_family == AF_INET ? a->in.sin_addr.s_addr == INADDR_ANY
-					  : IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+	                                  : IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
 }
 
 /* Whether the kernel would refuse the second of two sockets, same port. */
@@ -151,31 +154,30 @@ static void verify_binds(struct load *l)
 		const struct node *bind = node_get(l->listeners[i], "bind");
 
 		for (uint32_t k = 0; k < c->nbind && n < MAX_BINDS; k++) {
-			v[n++] = (struct bound){ &c->bind[k], c->bind_text[k], c->name,
-						 l->listeners[i]->faulty ? bind
-									 : item_of(bind, k) };
+			v[n++] =
+			    (struct bound){ &c->bind[k], c->bind_text[k], c->name,
+				            l->listeners[i]->faulty ? bind : item_of(bind, k) };
 		}
 	}
 	if (v && l->conf->control.on && l->conf->control.bind_text.len) {
 		v[n++] = (struct bound){ &l->conf->control.bind, l->conf->control.bind_text,
-					 STR("control"), node_get(control, "bind") };
+			                 STR("control"), node_get(control, "bind") };
 	}
 	if (n > MAX_BINDS) {
 		problem_error(l->problems, ((struct place){ .file = 0 }),
-			      "more than %d addresses are bound", MAX_BINDS);
+		              "more than %d addresses are bound", MAX_BINDS);
 		return;
 	}
 	qsort(v, n, sizeof(*v), compare_bound);
 	for (uint32_t i = 1; i < n; i++) {
 		for (uint32_t k = i; k-- > 0 && port_of(v[k].addr) == port_of(v[i].addr);) {
 			if (clash(v[k].addr, v[i].addr)) {
-				problem_error(l->problems, v[i].at->at,
-					      "\"%.*s\" is bound already: by \"%.*s\" (\"%.*s\") in "
-					      "%s:%u",
-					      STR_ARG(v[i].text), STR_ARG(v[k].owner),
-					      STR_ARG(v[k].text),
-					      l->problems->files[v[k].at->at.file].path,
-					      v[k].at->at.line);
+				problem_error(
+				    l->problems, v[i].at->at,
+				    "\"%.*s\" is bound already: by \"%.*s\" (\"%.*s\") in "
+				    "%s:%u",
+				    STR_ARG(v[i].text), STR_ARG(v[k].owner), STR_ARG(v[k].text),
+				    l->problems->files[v[k].at->at.file].path, v[k].at->at.line);
 				break;
 			}
 		}
@@ -194,8 +196,8 @@ void verify(struct load *l)
 	for (uint32_t i = 0; i < c->nlisteners; i++) {
 		if (c->listeners[i].max_line > c->listeners[i].max_header_size) {
 			problem_error(l->problems, l->listeners[i]->key_at,
-				      "\"max_line\" is larger than \"max_header_size\", which "
-				      "contains it");
+			              "\"max_line\" is larger than \"max_header_size\", which "
+			              "contains it");
 		}
 	}
 	for (uint32_t i = 0; i < c->nroutes; i++) {
@@ -206,8 +208,8 @@ void verify(struct load *l)
 	}
 	if (l->nservers > CONF_MAX_SERVERS) {
 		problem_error(l->problems, ((struct place){ .file = 0 }),
-			      "%u servers are more than the %d that one node takes", l->nservers,
-			      CONF_MAX_SERVERS);
+		              "%u servers are more than the %d that one node takes", l->nservers,
+		              CONF_MAX_SERVERS);
 	}
 	verify_binds(l);
 }
@@ -308,12 +310,13 @@ static void report_tie(struct load *l, const struct entry *a, const struct entry
 		report_tie(l, b, a);
 		return;
 	}
-	problem_error(l->problems, py,
-		      "route \"%.*s\" ties with route \"%.*s\" (%s:%u): both take %s%.*s%s%.*s and are "
-		      "equally specific",
-		      STR_ARG(y->name), STR_ARG(x->name), l->problems->files[px.file].path, px.line,
-		      a->host.len ? "host \"" : "any host", STR_ARG(a->host),
-		      a->host.len ? "\", path " : ", path ", STR_ARG(a->path));
+	problem_error(
+	    l->problems, py,
+	    "route \"%.*s\" ties with route \"%.*s\" (%s:%u): both take %s%.*s%s%.*s and are "
+	    "equally specific",
+	    STR_ARG(y->name), STR_ARG(x->name), l->problems->files[px.file].path, px.line,
+	    a->host.len ? "host \"" : "any host", STR_ARG(a->host),
+	    a->host.len ? "\", path " : ", path ", STR_ARG(a->path));
 }
 
 /* Reports the first tie of entry i with one before it. */
@@ -350,12 +353,12 @@ void verify_ties(struct load *l)
 	v = load_alloc(l, n, sizeof(*v));
 	for (uint32_t i = 0; v && i < c->nroutes; i++) {
 		const struct conf_route *r = &c->routes[i];
-		uint32_t conditions = r->nheaders + (r->methods.n > 0) + (r->nclients > 0) +
-				      (r->listeners.n > 0);
+		uint32_t conditions =
+		    r->nheaders + (r->methods.n > 0) + (r->nclients > 0) + (r->listeners.n > 0);
 
 		for (uint32_t k = 0; k < MAX(r->hosts.n, 1) && !l->routes[i]->faulty; k++) {
 			v[used++] = (struct entry){ r->hosts.n ? r->hosts.v[k] : STR(""), r->path,
-						    conditions, i };
+				                    conditions, i };
 		}
 	}
 	if (v) {

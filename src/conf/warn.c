@@ -24,28 +24,29 @@ static void warn_check(struct load *l, const struct conf_pool *p, const struct n
 
 	if (c->probe == PROBE_NONE) {
 		problem_warning(l->problems, n->key_at,
-				"pool \"%.*s\" has no check: a dead server is noticed by failed "
-				"requests only",
-				STR_ARG(p->name));
+		                "pool \"%.*s\" has no check: a dead server is noticed by failed "
+		                "requests only",
+		                STR_ARG(p->name));
 		return;
 	}
 	if (!check) {
 		return;
 	}
 	if (c->timeout >= c->interval) {
-		problem_warning(l->problems, at(check, node_get(check, "timeout") ? "timeout"
-										  : "interval"),
-				"the check's timeout is not below its interval: a hanging server is "
-				"probed less often than asked for");
+		problem_warning(
+		    l->problems, at(check, node_get(check, "timeout") ? "timeout" : "interval"),
+		    "the check's timeout is not below its interval: a hanging server is "
+		    "probed less often than asked for");
 	}
 	if (c->fall == 1) {
 		problem_warning(l->problems, at(check, "fall"),
-				"fall 1: a single lost probe takes a server out");
+		                "fall 1: a single lost probe takes a server out");
 	}
 	if (c->fall > 1 && c->interval * c->fall > 60 * NS_PER_S) {
-		problem_warning(l->problems, at(check, "interval"),
-				"a dead server is found out after more than a minute (interval times "
-				"fall)");
+		problem_warning(
+		    l->problems, at(check, "interval"),
+		    "a dead server is found out after more than a minute (interval times "
+		    "fall)");
 	}
 }
 
@@ -59,28 +60,29 @@ static void warn_servers(struct load *l, const struct conf_pool *p, const struct
 	}
 	if (p->nservers == 1) {
 		problem_warning(l->problems, at(n, "servers"),
-				"pool \"%.*s\" has one server: when it fails, so does all that is "
-				"routed to it",
-				STR_ARG(p->name));
+		                "pool \"%.*s\" has one server: when it fails, so does all that is "
+		                "routed to it",
+		                STR_ARG(p->name));
 	}
 	if (weight == 0) {
 		problem_warning(l->problems, at(n, "servers"),
-				"all servers of pool \"%.*s\" have weight 0: none takes requests",
-				STR_ARG(p->name));
+		                "all servers of pool \"%.*s\" have weight 0: none takes requests",
+		                STR_ARG(p->name));
 	} else if (primaries == 0) {
-		problem_warning(l->problems, at(n, "servers"),
-				"pool \"%.*s\" has backup servers only: there is nothing they could "
-				"stand in for",
-				STR_ARG(p->name));
+		problem_warning(
+		    l->problems, at(n, "servers"),
+		    "pool \"%.*s\" has backup servers only: there is nothing they could "
+		    "stand in for",
+		    STR_ARG(p->name));
 	}
 	for (uint32_t i = 1; i < p->nservers && p->nservers <= 256; i++) {
 		for (uint32_t k = 0; k < i; k++) {
 			if (net_addr_eq(&p->servers[i].address, &p->servers[k].address)) {
-				problem_warning(l->problems, at(n, "servers"),
-						"servers \"%.*s\" and \"%.*s\" have the same address: "
-						"they fail together",
-						STR_ARG(p->servers[k].name),
-						STR_ARG(p->servers[i].name));
+				problem_warning(
+				    l->problems, at(n, "servers"),
+				    "servers \"%.*s\" and \"%.*s\" have the same address: "
+				    "they fail together",
+				    STR_ARG(p->servers[k].name), STR_ARG(p->servers[i].name));
 				k = i;
 			}
 		}
@@ -91,20 +93,20 @@ static void warn_pool(struct load *l, const struct conf_pool *p, const struct no
 {
 	if (!used) {
 		problem_warning(l->problems, n->key_at, "pool \"%.*s\" is not used by any route",
-				STR_ARG(p->name));
+		                STR_ARG(p->name));
 	}
 	warn_servers(l, p, n);
 	warn_check(l, p, n);
 	if (p->retries == 0) {
 		problem_warning(l->problems, at(n, "retries"),
-				"no retries: a server that fails costs the requests sent to it");
+		                "no retries: a server that fails costs the requests sent to it");
 	} else if (p->retry_budget == 0) {
 		problem_warning(l->problems, at(n, "retry_budget"),
-				"a retry budget of 0%% leaves a few retries a second only");
+		                "a retry budget of 0%% leaves a few retries a second only");
 	}
 	if (p->max_connections && p->queue_length == 0) {
 		problem_warning(l->problems, at(n, "queue_length"),
-				"no queue: requests beyond max_connections are refused at once");
+		                "no queue: requests beyond max_connections are refused at once");
 	}
 }
 
@@ -133,10 +135,11 @@ static void warn_listener(struct load *l, const struct conf_listener *c, const s
 	char folder[4096];
 
 	if (!has_catch_all(l->conf, c->name)) {
-		problem_warning(l->problems, n->key_at,
-				"requests to listener \"%.*s\" that match no route get 404: there is no "
-				"route without conditions",
-				STR_ARG(c->name));
+		problem_warning(
+		    l->problems, n->key_at,
+		    "requests to listener \"%.*s\" that match no route get 404: there is no "
+		    "route without conditions",
+		    STR_ARG(c->name));
 	}
 	if (!c->access_log.on || path.len == 0 || path.s[0] != '/' || l->offline) {
 		return;
@@ -149,8 +152,8 @@ static void warn_listener(struct load *l, const struct conf_listener *c, const s
 		folder[slash] = '\0';
 		if (access(folder, W_OK | X_OK) < 0) {
 			problem_warning(l->problems, at(n, "access_log"),
-					"the access log cannot be written to %s: %s", folder,
-					strerror(errno));
+			                "the access log cannot be written to %s: %s", folder,
+			                strerror(errno));
 		}
 	}
 }
@@ -187,16 +190,16 @@ void verify_warnings(struct load *l)
 	}
 	if (c->control.on && !is_loopback(&c->control.bind)) {
 		problem_warning(l->problems, at(control, "bind"),
-				c->control.token.len
-					? "the control API speaks clear text to other machines: its "
-					  "token can be overheard"
-					: "the control API is open to other machines without a token: "
-					  "they can read everything it knows");
+		                c->control.token.len
+		                    ? "the control API speaks clear text to other machines: its "
+		                      "token can be overheard"
+		                    : "the control API is open to other machines without a token: "
+		                      "they can read everything it knows");
 	}
 	if (c->shutdown_timeout == 0) {
 		const struct node *proxy = node_get(l->root, "proxy");
 
 		problem_warning(l->problems, proxy ? at(proxy, "shutdown_timeout") : l->root->at,
-				"no shutdown_timeout: every stop and upgrade cuts open requests");
+		                "no shutdown_timeout: every stop and upgrade cuts open requests");
 	}
 }

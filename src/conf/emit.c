@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* YAML and JSON output of configuration values. */
-#include "conf/out.h"
+#include "conf/emit.h"
 
 #include "base/check.h"
 
@@ -13,9 +13,8 @@ static bool plain_char(char c)
 /* Whether YAML (1.1 and 1.2 alike) reads the text back as that text without quotes. */
 static bool is_plain(struct str s)
 {
-	static const char *const words[] = { "true", "false", "yes", "no",   "on", "off",
-					     "null", "y",     "n",   "none", "~",  ".inf",
-					     ".nan" };
+	static const char *const words[] = { "true", "false", "yes",  "no", "on",   "off", "null",
+		                             "y",    "n",     "none", "~",  ".inf", ".nan" };
 	bool numeric = true;
 	unsigned dots = 0;
 
@@ -43,7 +42,7 @@ static bool is_plain(struct str s)
 }
 
 /* "${" would be read as a variable. */
-static void quoted(struct out *o, struct str s)
+static void quoted(struct emit *o, struct str s)
 {
 	struct buf escaped = BUF_INIT;
 
@@ -61,7 +60,7 @@ static void quoted(struct out *o, struct str s)
 	buf_free(&escaped);
 }
 
-static void text(struct out *o, struct str s)
+static void text(struct emit *o, struct str s)
 {
 	if (!o->json && is_plain(s)) {
 		buf_addstr(o->b, s);
@@ -70,7 +69,7 @@ static void text(struct out *o, struct str s)
 	}
 }
 
-static void indent(struct out *o)
+static void indent(struct emit *o)
 {
 	for (unsigned i = 0; i < o->depth; i++) {
 		buf_adds(o->b, "  ");
@@ -78,7 +77,7 @@ static void indent(struct out *o)
 }
 
 /* What stands before a value: comma, line break, indentation and key. */
-static void begin(struct out *o, struct str key)
+static void begin(struct emit *o, struct str key)
 {
 	if (o->bare) {
 		buf_adds(o->b, o->some ? ", " : "");
@@ -97,14 +96,14 @@ static void begin(struct out *o, struct str key)
 	o->some = true;
 }
 
-static void end(struct out *o)
+static void end(struct emit *o)
 {
 	if (!o->json && !o->bare) {
 		buf_addc(o->b, '\n');
 	}
 }
 
-void out_open_named(struct out *o, struct str key)
+void emit_open_named(struct emit *o, struct str key)
 {
 	begin(o, key);
 	if (o->json || o->bare) {
@@ -117,12 +116,12 @@ void out_open_named(struct out *o, struct str key)
 	o->some = false;
 }
 
-void out_open(struct out *o, const char *key)
+void emit_open(struct emit *o, const char *key)
 {
-	out_open_named(o, str_from(key));
+	emit_open_named(o, str_from(key));
 }
 
-void out_close(struct out *o)
+void emit_close(struct emit *o)
 {
 	o->depth--;
 	if (o->bare) {
@@ -140,19 +139,19 @@ void out_close(struct out *o)
 	o->some = true;
 }
 
-void out_text_named(struct out *o, struct str key, struct str value)
+void emit_text_named(struct emit *o, struct str key, struct str value)
 {
 	begin(o, key);
 	text(o, value);
 	end(o);
 }
 
-void out_text(struct out *o, const char *key, struct str value)
+void emit_text(struct emit *o, const char *key, struct str value)
 {
-	out_text_named(o, str_from(key), value);
+	emit_text_named(o, str_from(key), value);
 }
 
-void out_word(struct out *o, const char *key, const char *word)
+void emit_word(struct emit *o, const char *key, const char *word)
 {
 	begin(o, str_from(key));
 	if (o->json) {
@@ -163,42 +162,42 @@ void out_word(struct out *o, const char *key, const char *word)
 	end(o);
 }
 
-void out_literal(struct out *o, const char *key, const char *literal)
+void emit_literal(struct emit *o, const char *key, const char *literal)
 {
 	begin(o, str_from(key));
 	buf_adds(o->b, literal);
 	end(o);
 }
 
-void out_count(struct out *o, const char *key, uint64_t n)
+void emit_count(struct emit *o, const char *key, uint64_t n)
 {
 	begin(o, str_from(key));
 	buf_printf(o->b, "%llu", (unsigned long long)n);
 	end(o);
 }
 
-void out_list_open(struct out *o, const char *key)
+void emit_list_open(struct emit *o, const char *key)
 {
 	begin(o, str_from(key));
 	buf_addc(o->b, '[');
 	o->some = false;
 }
 
-void out_item(struct out *o, struct str item)
+void emit_item(struct emit *o, struct str item)
 {
 	buf_adds(o->b, o->some ? ", " : "");
 	text(o, item);
 	o->some = true;
 }
 
-void out_item_count(struct out *o, uint64_t n)
+void emit_item_count(struct emit *o, uint64_t n)
 {
 	buf_adds(o->b, o->some ? ", " : "");
 	buf_printf(o->b, "%llu", (unsigned long long)n);
 	o->some = true;
 }
 
-void out_list_close(struct out *o)
+void emit_list_close(struct emit *o)
 {
 	buf_addc(o->b, ']');
 	o->some = true;
