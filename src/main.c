@@ -9,6 +9,7 @@
 
 const struct cli_command *const cli_commands[] = {
 	&cmd_version,
+	&cmd_whoami,
 	&cmd_completion,
 	&cmd_manual_commands,
 	NULL,

@@ -9,5 +9,6 @@ extern const struct cli_command cmd_completion;
 extern const struct cli_command cmd_manual_commands;
 extern const struct cli_command cmd_run;
 extern const struct cli_command cmd_version;
+extern const struct cli_command cmd_whoami;
 
 #endif
