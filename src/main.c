@@ -8,6 +8,9 @@
 #include "cli/commands.h"
 
 const struct cli_command *const cli_commands[] = {
+	&cmd_drain,
+	&cmd_ready,
+	&cmd_disable,
 	&cmd_version,
 	&cmd_whoami,
 	&cmd_completion,

@@ -24,11 +24,13 @@ static bool has_check(const struct check_server *s)
 	return s->pool->conf->check.probe != PROBE_NONE;
 }
 
-/* Probes of exec checks need a configuration that the parent has in force. */
+/* The parent runs the program of the server in force; another server of that name has to wait. */
 static bool may_probe(const struct check_server *s)
 {
-	return has_check(s) &&
-	       (s->pool->conf->check.probe != PROBE_EXEC || s->board != NULL || !s->check->ready);
+	if (s->pool->conf->check.probe == PROBE_EXEC && s->board == NULL) {
+		return s->check->by_slot[s->conf->slot] == NULL;
+	}
+	return has_check(s);
 }
 
 static void set_tick(struct check_server *s, uint64_t now)

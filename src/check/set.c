@@ -151,8 +151,8 @@ static void enter(struct check *c, struct check_pool *pool, uint32_t k)
 	if (s->pool != pool) {
 		s->board = NULL; /* counted anew below */
 		check_server_move(s, pool, conf);
-	} else if (c->ready && pool->conf->check.probe == PROBE_EXEC) {
-		check_server_begin(s, 0, false); /* now the parent knows its program */
+	} else if (pool->conf->check.probe == PROBE_EXEC && s->first && !s->probe.running) {
+		check_server_begin(s, 0, false); /* now the parent runs its program */
 	}
 	c->by_slot[conf->slot] = s;
 	check_publish_all(s, board_server(c->role->board, conf->slot));

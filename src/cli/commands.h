@@ -6,7 +6,10 @@
 #include "cli/command.h"
 
 extern const struct cli_command cmd_completion;
+extern const struct cli_command cmd_disable;
+extern const struct cli_command cmd_drain;
 extern const struct cli_command cmd_manual_commands;
+extern const struct cli_command cmd_ready;
 extern const struct cli_command cmd_run;
 extern const struct cli_command cmd_version;
 extern const struct cli_command cmd_whoami;
