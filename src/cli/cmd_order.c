@@ -74,7 +74,8 @@ static struct order_view look(const json_t *status, const char *target)
 	size_t i;
 	json_t *s;
 
-	json_array_foreach (json_object_get(status, "servers"), i, s) {
+	json_array_foreach(json_object_get(status, "servers"), i, s)
+	{
 		const char *state = json_string_value(json_object_get(s, "state"));
 
 		if (!is_meant(s, target))
@@ -185,7 +186,8 @@ static int give_order(const struct cli_command *c, struct cli_args *a)
 	int status;
 
 	if (a->argc == 2 && (!waits || parse_span(a->argv[1], &limit) != OK)) {
-		fprintf(stderr, "holdfast: %s: \"%s\" is not a duration after --wait, such as 30s\n",
+		fprintf(stderr,
+		        "holdfast: %s: \"%s\" is not a duration after --wait, such as 30s\n",
 		        c->name, a->argv[1]);
 		return CLI_USAGE;
 	}
@@ -197,8 +199,7 @@ static int give_order(const struct cli_command *c, struct cli_args *a)
 		         : "done");
 	if (status == CLI_WELL && waits) {
 		fflush(stdout);
-		status = wait_for_effect(a, target, ready, limit, result, missing,
-		                         sizeof(missing));
+		status = wait_for_effect(a, target, ready, limit, result, missing, sizeof(missing));
 		if (!a->json && json_object_get(result, "reached") != NULL)
 			print_outcome(target, result, ready, status, missing);
 	}
@@ -223,8 +224,9 @@ const struct cli_command cmd_drain = {
 	.name = "drain",
 	.arguments = "POOL[/SERVER] [--wait [DURATION]]",
 	.help = "take a server or a pool out gracefully: nothing new, what is open ends well",
-	.more = "The order survives reloads and restarts until `holdfast ready` takes it back. With "
-	        "--wait, exits 1 when requests are still open after DURATION; the order stays.",
+	.more =
+	    "The order survives reloads and restarts until `holdfast ready` takes it back. With "
+	    "--wait, exits 1 when requests are still open after DURATION; the order stays.",
 	.options = out_options,
 	.min_args = 1,
 	.max_args = 2,
