@@ -8,8 +8,8 @@
 struct emit {
 	struct buf *b;
 	bool json;
-	bool secrets; /* shown as they are, not as *** */
-	bool bare;    /* values only: keys are left out, maps are { } on one line */
+	bool exact; /* for comparison: secrets as they are, what files hold, resolved addresses */
+	bool bare;  /* values only: keys are left out, maps are { } on one line */
 	unsigned depth;
 	bool some; /* the open map or list has members already */
 };

@@ -115,6 +115,8 @@ extern const struct row_type type_headers, type_statuses, type_pages, type_probe
 extern const struct row_type type_group, type_map;
 
 const char *redo_text(enum redo redo);
+/* Prints the members of an object, one below the other. */
+void print_rows(const struct rows *rows, const void *object, struct emit *o);
 
 /* --- the image's walk (image.c) --------------------------------------------------------------- */
 

@@ -379,17 +379,29 @@ static void bool_walk(const struct row *row, void *object, struct walk *w)
 const struct row_type type_bool = { "true or false", bool_read, bool_print, bool_schema,
 	                            bool_walk };
 
-/* An int32_t of which -1 means "not set". */
+/* An int32_t of which -1 means "as the pool says"; row->def is the word for it. */
 static void retries_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
-	struct row positive = *row;
+	struct row number = *row;
 	uint32_t v = UINT32_MAX;
 
-	positive.offset = 0;
-	number_read(l, &positive, n, &v, count_parse, count_format);
+	if (n->kind == NODE_TEXT && str_eq(n->text, str_from(row->def))) {
+		*ROW_AT(int32_t, row, object) = -1;
+		return;
+	}
+	number.offset = 0;
+	number_read(l, &number, n, &v, count_parse, count_format);
 	if (v != UINT32_MAX) {
 		*ROW_AT(int32_t, row, object) = (int32_t)v;
 	}
+}
+
+static void retries_schema(const struct row *row, struct buf *out)
+{
+	buf_printf(out,
+	           "\"anyOf\": [{\"type\": \"integer\", \"minimum\": 0, \"maximum\": %llu}, "
+	           "{\"const\": \"%s\"}, {\"$ref\": \"#/definitions/variable\"}]",
+	           (unsigned long long)row->max, row->def);
 }
 
 static void retries_print(const struct row *row, const void *object, struct emit *o)
@@ -408,7 +420,7 @@ static void retries_walk(const struct row *row, void *object, struct walk *w)
 	walk_check(w, v >= -1 && v <= (int32_t)row->max);
 }
 
-const struct row_type type_retries = { "a number", retries_read, retries_print, count_schema,
+const struct row_type type_retries = { "a number", retries_read, retries_print, retries_schema,
 	                               retries_walk };
 
 static void share_read(struct load *l, const struct row *row, const struct node *n, void *object)

@@ -238,6 +238,9 @@ static void pages_print(const struct row *row, const void *object, struct emit *
 	for (uint32_t i = 0; i < n; i++) {
 		snprintf(status, sizeof(status), "%u", v[i].status);
 		emit_text(o, status, v[i].path);
+		if (o->exact) {
+			emit_text(o, status, v[i].body);
+		}
 	}
 	emit_close(o);
 }

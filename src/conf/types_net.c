@@ -37,7 +37,13 @@ static void address_read(struct load *l, const struct row *row, const struct nod
 
 static void address_print(const struct row *row, const void *object, struct emit *o)
 {
+	char text[NET_ADDR_TEXT];
+
 	emit_text(o, row->name, *ROW_CWITH(struct str, row, object));
+	if (o->exact) { /* a name may stand for another address today */
+		emit_text(o, row->name,
+		          str_from(net_addr_format(ROW_CAT(struct net_addr, row, object), text)));
+	}
 }
 
 static void address_schema(const struct row *row, struct buf *out)

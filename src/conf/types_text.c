@@ -170,7 +170,7 @@ static void secret_print(const struct row *row, const void *object, struct emit 
 	struct str text = *ROW_CAT(struct str, row, object);
 
 	if (text.len) {
-		emit_text(o, row->name, o->secrets ? text : STR("***"));
+		emit_text(o, row->name, o->exact ? text : STR("***"));
 	}
 }
 

@@ -252,7 +252,7 @@ static void map_read(struct load *l, const struct row *row, const struct node *n
 
 /* --- printing --------------------------------------------------------------------------------- */
 
-static void print_rows(const struct rows *rows, const void *object, struct emit *o)
+void print_rows(const struct rows *rows, const void *object, struct emit *o)
 {
 	for (const struct row *r = rows->v; r->name; r++) {
 		if (r->type->print) {
