@@ -8,6 +8,10 @@
 #include "cli/commands.h"
 
 const struct cli_command *const cli_commands[] = {
+	&cmd_check,
+	&cmd_show,
+	&cmd_diff,
+	&cmd_schema,
 	&cmd_drain,
 	&cmd_ready,
 	&cmd_disable,
@@ -15,6 +19,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_whoami,
 	&cmd_completion,
 	&cmd_manual_commands,
+	&cmd_manual,
 	NULL,
 };
 

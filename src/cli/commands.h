@@ -5,12 +5,17 @@
 
 #include "cli/command.h"
 
+extern const struct cli_command cmd_check;
 extern const struct cli_command cmd_completion;
+extern const struct cli_command cmd_diff;
 extern const struct cli_command cmd_disable;
 extern const struct cli_command cmd_drain;
+extern const struct cli_command cmd_manual;
 extern const struct cli_command cmd_manual_commands;
 extern const struct cli_command cmd_ready;
 extern const struct cli_command cmd_run;
+extern const struct cli_command cmd_schema;
+extern const struct cli_command cmd_show;
 extern const struct cli_command cmd_version;
 extern const struct cli_command cmd_whoami;
 
