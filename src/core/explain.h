@@ -21,8 +21,13 @@ struct explain_query {
 };
 
 /*
- * Appends a JSON object about the listener, the route, the pool and the servers, each with why.
- * ERR_INVALID with {"error": "…"} for a query that is none (a malformed URL, an unknown listener).
+ * Appends a JSON object:
+ *   {"listener": {"name", "address", "why"},
+ *    "route": {"name", "why", "candidates": ["shop: host differs", …]},
+ *    "pool": {"name", "why"}, "servers": [{"id", "state", "why"}, …],
+ *    "server": {"id", "address", "why"}, "answer": "503: no healthy server …" where none is taken}
+ * with as many of its members as the request would come to. ERR_INVALID with {"error": "…"} for a
+ * query that is none (a malformed URL, an unknown listener).
  */
 typedef int explain_fn(const struct conf *c, struct board *b, const struct explain_query *q,
                        struct buf *json_out);

@@ -89,6 +89,7 @@ static int conf_take(struct harness *h, struct held_conf **ret, char *why, size_
 		return err;
 	}
 	h->in.lead[HANDOVER_IMAGE] = -1;
+	c->pub.image_fd = c->image_fd;
 	c->pub.fds = h->in.fds;
 	c->pub.nfds = h->in.nfds;
 	h->in.fds = NULL;

@@ -36,6 +36,7 @@ struct role_conf {
 	struct conf *conf;
 	struct role_fd *fds;
 	unsigned nfds;
+	int image_fd;   /* the sealed file that conf is a mapping of */
 	unsigned users; /* harness's count */
 };
 

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The API: from a request to its answer, or to the change that the parent is to be asked for. No
+ * I/O: it reads the board and the committed configuration, so tests and the fuzzer call it as the
+ * role does.
+ */
+#ifndef CONTROL_API_H
+#define CONTROL_API_H
+
+#include "base/buf.h"
+#include "conf/conf.h"
+#include "core/explain.h"
+#include "ipc/msg.h"
+#include "stat/board.h"
+
+struct api {
+	struct board *board;
+	const struct conf *conf; /* committed */
+	int image_fd;            /* the sealed file it came in; -1: none */
+	bool orphan;             /* the parent has gone */
+	explain_fn *explain;     /* may be NULL */
+};
+
+struct api_request {
+	struct str method;
+	struct str path;
+	struct str query;
+	struct str body;
+	struct str host;
+	struct str authorization; /* the field's value; empty: none */
+	bool local;               /* by the control socket, which may change things */
+};
+
+/* What the parent is to be asked. */
+struct api_change {
+	enum ipc_type type; /* IPC_RELOAD, IPC_UPGRADE, IPC_ORDER */
+	struct ipc_order order;
+};
+
+struct api_answer {
+	unsigned status;
+	const char *type;
+	const char *extra; /* further header lines; static; may be NULL */
+	struct buf body;   /* the caller's to free */
+};
+
+/* OK with *ans, or ERR_AGAIN with *change: the answer is api_result() of the parent's. */
+int api_handle(const struct api *a, const struct api_request *q, struct api_answer *ans,
+               struct api_change *change);
+/* The answer to a change from the parent's result. */
+void api_result(const struct api_change *change, const struct ipc_result *r,
+                struct api_answer *ans);
+/* {"error": …} with that status. */
+void api_error(struct api_answer *ans, unsigned status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The value of a key in a query string, percent-decoded into out (at most size - 1 bytes and NUL).
+ * ERR_NOT_FOUND, ERR_TOO_LARGE, ERR_SYNTAX (a broken escape or a NUL). */
+int api_query(struct str query, const char *key, char *out, size_t size);
+
+/* Whether a change that came by TCP may be made; else its refusal in *ans. */
+bool api_may_change(const struct conf *c, const struct api_request *q, struct api_answer *ans);
+
+/* --- views, each appends a whole document --------------------------------------------------- */
+
+void view_status(const struct api *a, struct buf *out);
+void view_roles(const struct api *a, struct buf *out);
+/* The counters of every object, for live views that take differences. */
+void view_stats(const struct api *a, struct buf *out);
+/* Events from number `since` on, at most `limit`. */
+void view_events(const struct api *a, uint64_t since, uint64_t limit, struct buf *out);
+
+enum health { HEALTH_HEALTHY, HEALTH_DEGRADED, HEALTH_UNHEALTHY };
+extern const char *const health_name[];
+/* The node's health; appends the JSON of its parts when out is not NULL. */
+enum health view_health(const struct api *a, struct buf *out);
+
+/* Prometheus text format 0.0.4. */
+void metrics_write(const struct api *a, struct buf *out);
+
+/* Sums that several views need. */
+uint64_t view_requests(const struct stat_block *sum, uint64_t *ret_errors);
+uint32_t view_active(struct board *b, uint32_t slot);
+
+#endif
