@@ -10,12 +10,18 @@ extern const struct cli_command cmd_completion;
 extern const struct cli_command cmd_diff;
 extern const struct cli_command cmd_disable;
 extern const struct cli_command cmd_drain;
+extern const struct cli_command cmd_events;
+extern const struct cli_command cmd_explain;
 extern const struct cli_command cmd_manual;
 extern const struct cli_command cmd_manual_commands;
 extern const struct cli_command cmd_ready;
+extern const struct cli_command cmd_reload;
 extern const struct cli_command cmd_run;
 extern const struct cli_command cmd_schema;
 extern const struct cli_command cmd_show;
+extern const struct cli_command cmd_status;
+extern const struct cli_command cmd_top;
+extern const struct cli_command cmd_upgrade;
 extern const struct cli_command cmd_version;
 extern const struct cli_command cmd_whoami;
 
