@@ -8,14 +8,18 @@
 
 #include "check/check.h"
 #include "cli/commands.h"
+#include "control/control.h"
 #include "core/loader.h"
 #include "core/role.h"
 #include "core/self_test.h"
 #include "proxy/proxy.h"
 
+/* One row a line, so that changes to the tables do not meet. */
+/* clang-format off */
 const struct role_ops *const role_table[] = {
-	&check_role,
 	&proxy_role,
+	&check_role,
+	&control_role,
 	NULL,
 };
 
@@ -25,23 +29,36 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_show,
 	&cmd_diff,
 	&cmd_schema,
+	&cmd_status,
+	&cmd_top,
+	&cmd_events,
+	&cmd_explain,
+	&cmd_reload,
+	&cmd_upgrade,
 	&cmd_drain,
 	&cmd_ready,
 	&cmd_disable,
-	&cmd_version,
 	&cmd_whoami,
+	&cmd_version,
 	&cmd_completion,
 	&cmd_manual_commands,
 	&cmd_manual,
 	NULL,
 };
+/* clang-format on */
+
+/* How the parent executes the program again: `--role NAME …`. */
+static int role(const char *name, int argc, char **argv)
+{
+	if (strcmp(name, "loader") == 0)
+		return loader_main(argc, argv);
+	return role_main(name, argc, argv);
+}
 
 int main(int argc, char **argv)
 {
-	if (argc > 2 && strcmp(argv[1], "--role") == 0 && strcmp(argv[2], "loader") == 0)
-		return loader_main(argc - 3, argv + 3);
-	if (argc > 2 && strcmp(argv[1], "--role") == 0)
-		return role_main(argv[2], argc - 3, argv + 3);
+	if (argc >= 3 && strcmp(argv[1], "--role") == 0)
+		return role(argv[2], argc - 3, argv + 3);
 	if (argc == 2 && strcmp(argv[1], "--self-test") == 0)
 		return self_test_main();
 	return cli_main(argc, argv);

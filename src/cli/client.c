@@ -123,8 +123,12 @@ static void print_refusal(const struct cli_answer *ans, const json_t *json)
 {
 	const char *error = json_string_value(json_object_get(json, "error"));
 
+	size_t len = error != NULL ? strlen(error) : 0;
+
+	while (len > 0 && error[len - 1] == '\n')
+		len--;
 	if (error != NULL)
-		fprintf(stderr, "holdfast: %s\n", error);
+		fprintf(stderr, "holdfast: %.*s\n", (int)len, error);
 	else
 		fprintf(stderr, "holdfast: the node answered with status %ld\n", ans->status);
 }

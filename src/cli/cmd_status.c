@@ -35,6 +35,16 @@ const struct cli_command cmd_status = {
 	.run = status_run,
 };
 
+/* Prints text with exactly one newline behind it. */
+static void print_text(const char *text)
+{
+	struct str s = str_from(text);
+
+	while (s.len > 0 && s.s[s.len - 1] == '\n')
+		s.len--;
+	printf("%.*s\n", STR_ARG(s));
+}
+
 /* A change: prints its outcome; a refusal's reasons are on standard error already. */
 static int change(struct cli_args *a, const char *path)
 {
@@ -44,7 +54,7 @@ static int change(struct cli_args *a, const char *path)
 	if (a->json && json != NULL)
 		cli_print_json(json);
 	else if (status == CLI_WELL)
-		puts(view_text(json, "text"));
+		print_text(view_text(json, "text"));
 	json_decref(json);
 	return status;
 }
