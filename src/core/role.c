@@ -317,16 +317,33 @@ static void on_logs(struct harness *h, struct ipc_msg *m)
 
 /* --- messages ------------------------------------------------------------------------------- */
 
+/* Nothing is accepted any more: a copy kept here would leave clients in a queue nobody reads. */
+static void close_listening(struct role_conf *c)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->nfds; i++) {
+		if (c->fds[i].kind == ROLE_FD_LISTEN)
+			close(c->fds[i].fd);
+		else
+			c->fds[n++] = c->fds[i];
+	}
+	c->nfds = n;
+}
+
 static void drain(struct harness *h)
 {
 	if (h->draining)
 		return;
 	h->draining = true;
 	forget_next(h);
-	if (h->started)
-		h->role.ops->drain(&h->role);
-	else
+	if (!h->started) {
 		role_exit(&h->role);
+		return;
+	}
+	h->role.ops->drain(&h->role);
+	for (struct held_conf *c = h->confs; c; c = c->next)
+		close_listening(&c->pub);
 }
 
 static void on_handover(struct harness *h, struct ipc_msg *m)

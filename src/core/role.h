@@ -64,7 +64,8 @@ struct role_ops {
 	 * sees it; afterwards the parent shuts down listening sockets that are no longer in it. */
 	void (*commit)(struct role *r);
 	void (*abort)(struct role *r);
-	/* Finish what is open; call role_exit() when done. The parent kills after its time. */
+	/* Finish what is open; call role_exit() when done. The parent kills after its time. The
+	 * harness closes the listening sockets of r->conf after the return. */
 	void (*drain)(struct role *r);
 	/* Any other message; may be NULL. LOGS: r->conf's access logs have been replaced by
 	 * reopened files under the same numbers. Descriptors left in m are closed after the return.

@@ -2,6 +2,7 @@
 /* Snapshots and views; see snapshot.h. Made on the main thread, views on the worker's. */
 #include "proxy/snapshot.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -49,12 +50,13 @@ static bool take_sockets(struct snapshot *s, struct snapshot *old)
 		if (f->kind != ROLE_FD_LISTEN || f->fd < 0 || f->index >= s->conf->nlisteners)
 			continue;
 		*l = (struct listen_socket){
-			.fd = f->fd,
+			.fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 3),
 			.inode = socket_inode(f->fd),
 			.listener = f->index,
 			.port = net_addr_port(&s->conf->listeners[f->index].bind[f->sub]),
 		};
-		f->fd = -1;
+		if (l->fd < 0)
+			return false;
 		for (j = 0; old != NULL && j < old->nsockets && !l->kept; j++) {
 			if (old->sockets[j].inode != l->inode)
 				continue;
