@@ -125,7 +125,7 @@ static int compare_names(struct str a, struct str b)
 /* Two sorted arrays of named things, side by side. */
 static void diff_map(struct diff *d, const struct row *row, const void *a, const void *b)
 {
-	const char *x = *ROW_CAT(const char *, row, a), *y = *ROW_CAT(const char *, row, b);
+	const char *x = *ROW_CAT(char *, row, a), *y = *ROW_CAT(char *, row, b);
 	uint32_t nx = *ROW_CWITH(uint32_t, row, a), ny = *ROW_CWITH(uint32_t, row, b);
 	size_t size = row->sub->size, before;
 
