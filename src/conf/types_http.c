@@ -51,7 +51,7 @@ static void headers_read(struct load *l, const struct row *row, const struct nod
 
 static void headers_print(const struct row *row, const void *object, struct emit *o)
 {
-	const struct conf_match_header *v = *ROW_CAT(const struct conf_match_header *, row, object);
+	const struct conf_match_header *v = *ROW_CAT(struct conf_match_header *, row, object);
 	uint32_t n = *ROW_CWITH(uint32_t, row, object);
 
 	if (n == 0) {
@@ -227,7 +227,7 @@ static void pages_read(struct load *l, const struct row *row, const struct node 
 
 static void pages_print(const struct row *row, const void *object, struct emit *o)
 {
-	const struct conf_error_page *v = *ROW_CAT(const struct conf_error_page *, row, object);
+	const struct conf_error_page *v = *ROW_CAT(struct conf_error_page *, row, object);
 	uint32_t n = *ROW_CWITH(uint32_t, row, object);
 	char status[16];
 

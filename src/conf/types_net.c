@@ -184,7 +184,7 @@ static void networks_read(struct load *l, const struct row *row, const struct no
 
 static void networks_print(const struct row *row, const void *object, struct emit *o)
 {
-	const struct net_cidr *v = *ROW_CAT(const struct net_cidr *, row, object);
+	const struct net_cidr *v = *ROW_CAT(struct net_cidr *, row, object);
 	uint32_t n = *ROW_CWITH(uint32_t, row, object);
 	char text[NET_ADDR_TEXT];
 

@@ -287,7 +287,7 @@ static void group_print(const struct row *row, const void *object, struct emit *
 
 static void map_print(const struct row *row, const void *object, struct emit *o)
 {
-	const char *v = *ROW_CAT(const char *, row, object);
+	const char *v = *ROW_CAT(char *, row, object);
 	uint32_t n = *ROW_CWITH(uint32_t, row, object);
 
 	if (n == 0 && row->flags & ROW_OPTIONAL) {
