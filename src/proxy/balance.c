@@ -52,6 +52,32 @@ int balance_pick(struct balance *b, const struct balance_pick *p)
 	return b->ops->pick(b, p);
 }
 
+static uint64_t key_of(const void *data, size_t len)
+{
+	uint64_t key = hash_bytes(0, data, len);
+
+	return key != 0 ? key : 1;
+}
+
+uint64_t balance_key(const struct conf_pool *pool, const struct http_head *h,
+                     const struct net_addr *client)
+{
+	if (pool->balance == BALANCE_HEADER_HASH) {
+		const struct http_field *f = http_field_named(h, pool->hash_header);
+
+		return f != NULL ? key_of(f->value.s, f->value.len) : 0;
+	}
+	if (pool->balance != BALANCE_SOURCE_HASH)
+		return 0;
+	if (client->sa.sa_family == AF_INET)
+		return key_of(&client->in.sin_addr, 4);
+	if (client->sa.sa_family != AF_INET6)
+		return 0;
+	if (IN6_IS_ADDR_V4MAPPED(&client->in6.sin6_addr))
+		return key_of(&client->in6.sin6_addr.s6_addr[12], 4);
+	return key_of(&client->in6.sin6_addr, 16);
+}
+
 static bool is_up(union server_word w)
 {
 	return w.state == SERVER_UP && w.ejected == 0;

@@ -37,6 +37,13 @@ void balance_update(struct balance *b, const uint16_t *weights);
 int balance_pick(struct balance *b, const struct balance_pick *p);
 
 /*
+ * What a hash balances a request by: the pool's header, or the client's address without its port,
+ * an IPv4-mapped one as IPv4. 0: nothing to go by (no such header, a unix client), or no hash.
+ */
+uint64_t balance_key(const struct conf_pool *pool, const struct http_head *h,
+                     const struct net_addr *client);
+
+/*
  * The weights that count, from the states: primaries that are up; if none is, backups that are up.
  * If of these primaries (or, with no primary up, backups) some but fewer than panic_threshold
  * percent are up, the checks are doubted: all servers but the ordered-out and those not yet proved

@@ -98,24 +98,6 @@ static void note_request(struct exchange *x, const struct http_head *h)
 	x->bytes_in = h->size;
 }
 
-static uint64_t balance_hash(const struct exchange *x, const struct http_head *h,
-                             const struct net_addr *peer)
-{
-	const struct conf_pool *p = x->pool->conf;
-
-	if (p->balance == BALANCE_HEADER_HASH) {
-		const struct http_field *f = http_field_named(h, p->hash_header);
-
-		return f != NULL ? hash_bytes(0, f->value.s, f->value.len) : random_u64();
-	}
-	if (p->balance == BALANCE_SOURCE_HASH) {
-		if (peer->sa.sa_family == AF_INET)
-			return hash_bytes(0, &peer->in.sin_addr, sizeof(peer->in.sin_addr));
-		return hash_bytes(0, &peer->in6.sin6_addr, sizeof(peer->in6.sin6_addr));
-	}
-	return 0;
-}
-
 /* Builds and keeps the head for the server. */
 static bool build_head(struct exchange *x, const struct http_head *h)
 {
@@ -176,7 +158,7 @@ static void exchange_route(struct exchange *x, const struct http_head *h)
 		return;
 	}
 	stat_add(&x->pool->stat->c[STAT_ACTIVE], 1);
-	x->hash = balance_hash(x, h, &peer);
+	x->hash = balance_key(x->pool->conf, h, &peer);
 	retry_budget_request(&x->pool->shared->budget, x->thread->loop->now);
 	attempt_start(x);
 }

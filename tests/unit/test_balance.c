@@ -17,7 +17,7 @@
 #define MAX_SERVERS 10000
 
 static struct conf_server servers[MAX_SERVERS];
-static char names[MAX_SERVERS][16];
+static char names[MAX_SERVERS][24];
 static struct conf_pool pool;
 static uint16_t weights[MAX_SERVERS];
 static uint64_t words[MAX_SERVERS];
