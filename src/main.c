@@ -12,6 +12,7 @@
 #include "core/loader.h"
 #include "core/role.h"
 #include "core/self_test.h"
+#include "proxy/explain.h"
 #include "proxy/proxy.h"
 
 /* One row a line, so that changes to the tables do not meet. */
@@ -52,6 +53,7 @@ static int role(const char *name, int argc, char **argv)
 {
 	if (strcmp(name, "loader") == 0)
 		return loader_main(argc, argv);
+	control_set_explain(proxy_explain);
 	return role_main(name, argc, argv);
 }
 
