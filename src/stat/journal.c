@@ -11,11 +11,11 @@
 #include "base/log.h"
 #include "stat/layout.h"
 
-#define WORDS      ((sizeof(struct board_event) - sizeof(uint64_t)) / sizeof(uint64_t))
+#define WORDS      (sizeof(struct board_event) / sizeof(uint64_t)) /* the first is seq */
 #define WAIT_TURNS 1000
 
 _Static_assert(sizeof(struct board_event) % sizeof(uint64_t) == 0, "events are whole words");
-_Static_assert(offsetof(struct board_event, sum) == sizeof(uint64_t), "seq comes first");
+_Static_assert(offsetof(struct board_event, seq) == 0, "seq comes first");
 
 static uint64_t sum_of(const struct board_event *e)
 {
@@ -65,7 +65,7 @@ void board_journal(const struct log_line *line, void *board)
 {
 	struct board *b = board;
 	struct board_event filled = { .wall_ms = line->wall_ms, .level = (uint8_t)line->level };
-	const uint64_t *from = &filled.sum;
+	const uint64_t *from = (const uint64_t *)&filled;
 	struct board_event *e;
 	uint64_t *to, n;
 
@@ -79,8 +79,8 @@ void board_journal(const struct log_line *line, void *board)
 	if (!claim(e, n)) {
 		return;
 	}
-	to = &e->sum;
-	for (size_t i = 0; i < WORDS; i++) { /* release: who sees a new word sees the empty seq */
+	to = (uint64_t *)e;
+	for (size_t i = 1; i < WORDS; i++) { /* release: who sees a new word sees the empty seq */
 		__atomic_store_n(&to[i], from[i], __ATOMIC_RELEASE);
 	}
 	atomic_store_explicit(&e->seq, n + 1, memory_order_release);
@@ -89,13 +89,13 @@ void board_journal(const struct log_line *line, void *board)
 bool board_event(struct board *b, uint64_t n, struct board_event *ret)
 {
 	struct board_event *e = &b->events[n % BOARD_EVENTS];
-	const uint64_t *from = &e->sum;
-	uint64_t *to = &ret->sum;
+	const uint64_t *from = (const uint64_t *)e;
+	uint64_t *to = (uint64_t *)ret;
 
 	if (n >= board_events(b) || atomic_load_explicit(&e->seq, memory_order_acquire) != n + 1) {
 		return false;
 	}
-	for (size_t i = 0; i < WORDS; i++) {
+	for (size_t i = 1; i < WORDS; i++) {
 		to[i] = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);
 	}
 	atomic_store_explicit(&ret->seq, n + 1, memory_order_relaxed);
