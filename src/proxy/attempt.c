@@ -324,3 +324,20 @@ void attempt_failed(struct exchange *x, enum fail_why why)
 		again(x);
 	}
 }
+
+void attempt_move(struct exchange *x)
+{
+	const struct pool *p;
+
+	if ((x->state != X_SENT && x->state != X_CONNECTING) || x->got ||
+	    (x->sent && !x->repeatable))
+		return;
+	p = view_pool(x->view, x->route->pool);
+	if (p == NULL || p->eligible == 0 || p->panic)
+		return;
+	x->last_fail = FAIL_TIMEOUT;
+	loop_timer_stop(x->thread->loop, &x->timer);
+	leave(x);
+	x->fresh = false;
+	again(x);
+}

@@ -123,6 +123,9 @@ void attempt_start(struct exchange *x);
 void attempt_connected(struct exchange *x);
 /* The present attempt came to nothing: another one where that is allowed, else an error answer. */
 void attempt_failed(struct exchange *x, enum fail_why why);
+/* The server that x waits for was found dead: x goes on to another where it may be sent again, and
+ * waits on otherwise. No retry in the sense of the budget: it happens once for each dead server. */
+void attempt_move(struct exchange *x);
 /* Lets the server's place go and, with keep, the connection back to the kept ones. */
 void attempt_release(struct exchange *x, bool keep);
 /* Live traffic's verdict for check. */

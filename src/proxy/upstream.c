@@ -77,6 +77,17 @@ static void cut_busy(struct server *s)
 	}
 }
 
+/* Requests that wait for a server that is down need not wait for their time limit. */
+static void move_busy(struct server *s)
+{
+	struct upstream *u, *next;
+
+	for (u = TAILQ_FIRST(&s->busy); u != NULL; u = next) {
+		next = TAILQ_NEXT(u, link);
+		attempt_move(u->x);
+	}
+}
+
 void servers_sweep(struct thread *t, const struct snapshot *snap)
 {
 	struct server *s, *next;
@@ -97,6 +108,8 @@ void servers_sweep(struct thread *t, const struct snapshot *snap)
 			close_idle(s);
 		} else if (!s->retired && (w.state == SERVER_DOWN || w.order == ORDER_DRAIN)) {
 			close_idle(s);
+			if (w.state == SERVER_DOWN && !w.ejected)
+				move_busy(s);
 		}
 		/* What ended meanwhile may have taken the neighbour with it: look again. */
 		next = TAILQ_NEXT(s, link);
