@@ -254,7 +254,8 @@ static bool conn_write(struct httpd_conn *c)
 		size_t in_body = c->sent - in_head;
 		struct iovec iov[2] = {
 			{ c->out_head.p + in_head, c->out_head.len - in_head },
-			{ c->out_body.p + in_body, c->out_body.len - in_body },
+			{ c->out_body.len > 0 ? c->out_body.p + in_body : NULL,
+			  c->out_body.len - in_body },
 		};
 		struct msghdr m = { .msg_iov = iov, .msg_iovlen = c->out_body.len > 0 ? 2 : 1 };
 		ssize_t n = sendmsg(c->io.fd, &m, MSG_NOSIGNAL);

@@ -44,7 +44,7 @@ struct fixture {
 	const struct step *steps;
 	unsigned connections;
 	char requests[65536];
-	size_t nrequests;
+	_Atomic size_t nrequests;
 	/* the verdict */
 	unsigned verdicts;
 	enum probe_end end;

@@ -382,7 +382,7 @@ static void test_huge_head(void **state)
 {
 	struct fixture *f = *state;
 	static char big[40000];
-	const struct step steps[] = {
+	static const struct step steps[] = {
 		{ READ }, { SEND, "HTTP/1.1 200 OK\r\nX: " }, { SEND, big, sizeof(big) }, { HANG },
 		{ END },
 	};
