@@ -38,6 +38,7 @@ class Demo:
         self.server_killed = None
         self.proxy_killed = None
         self.complaints = []
+        self.records = []
 
     def say(self, text):
         print(f"{time.time() - self.began:6.1f} s  {text}", flush=True)
@@ -56,7 +57,7 @@ class Demo:
             "listeners": listeners,
             "routes": {"all": {"to": "web"}},
             "pools": {"web": {
-                "check": {"http": "/health", "interval": "300ms", "timeout": "500ms", "rise": 1,
+                "check": {"http": "/health", "interval": "300ms", "timeout": "250ms", "rise": 1,
                           "fall": 2},
                 "retries": 0 if self.broken == "retries" else 2,
                 "timeouts": {"response": "20s"},
@@ -126,9 +127,15 @@ class Demo:
         self.say("server b hangs (SIGSTOP): it takes connections and answers nothing")
         self.servers["b"].hang()
         self.wait_state("b", "down")
-        self.pause(0.5)
+        self.say("4 more clients come, and notice nothing of it")
+        more = Load(self.port, threads=4, timeout=15, prefix="m")
+        try:
+            wait_for(lambda: more.count() >= 100, 10)
+        except AssertionError:
+            self.expect(False, "new clients get no answers while a server hangs")
         self.say("server b wakes up (SIGCONT) and answers what it had taken")
         self.servers["b"].cont()
+        self.records += more.stop()
         self.wait_state("b", "up")
 
     def kill_proxy(self):
@@ -215,7 +222,7 @@ def once(broken):
         demo.pause(1)
         demo.reload()
         demo.pause(1)
-        records = demo.load.stop()
+        records = demo.records + demo.load.stop()
         demo.load = None
         demo.say("the clients stop")
         demo.judge(records)

@@ -165,8 +165,8 @@ def simple(port, servers, check=True, **pool):
             for i, s in enumerate(servers, 1)}
     web = {"servers": rows}
     if check:
-        web["check"] = {"http": "/health", "interval": "100ms", "timeout": "1s", "rise": 1,
-                        "fall": 2}
+        web["check"] = {"http": "/health", "interval": "200ms", "timeout": "190ms",
+                        "rise": 1, "fall": 2}
     web.update(pool)
     return {
         "proxy": {"threads": 2},
