@@ -15,11 +15,12 @@
 #include "proxy/explain.h"
 #include "proxy/proxy.h"
 
-/* One row a line, so that changes to the tables do not meet. */
+/* One row a line, so that changes to the tables do not meet. Roles start, and commit a configuration,
+ * in this order. */
 /* clang-format off */
 const struct role_ops *const role_table[] = {
-	&proxy_role,
 	&check_role,
+	&proxy_role,
 	&control_role,
 	NULL,
 };

@@ -109,10 +109,7 @@ static void send_one(void *arg, struct str id, enum server_order order)
 	child_send(arg, IPC_ORDER, 0, &o, sizeof(o), NULL, 0);
 }
 
-void order_send_all(struct parent *p)
+void order_send_all(struct child *check)
 {
-	struct service *check = service_find(p, "check");
-
-	if (check && check->current && check->current->started)
-		orders_each(p->orders, p->cur->conf, send_one, check->current);
+	orders_each(check->parent->orders, check->parent->cur->conf, send_one, check);
 }

@@ -183,8 +183,8 @@ struct pending_order {
 
 void order_request(struct child *c, const struct ipc_msg *m);
 void order_done(struct child *c, const struct ipc_msg *m);
-/* Sends all kept orders to check. */
-void order_send_all(struct parent *p);
+/* Sends all kept orders to a process of check. */
+void order_send_all(struct child *check);
 void order_check_died(struct parent *p);
 
 /* --- exec checks (exec_check.c) ------------------------------------------------------------- */

@@ -142,6 +142,7 @@ static void try_again(struct parent *p, const char *who)
 static void report_done(struct parent *p)
 {
 	struct reload *r = &p->reload;
+	const struct service *check = service_find(p, "check");
 	char span[32];
 	struct buf text = BUF_INIT;
 
@@ -152,7 +153,8 @@ static void report_done(struct parent *p)
 	buf_add(&text, r->report.p, r->report.len);
 	log_notice("reload", NULL, "configuration %llu is in force after %s",
 	           (unsigned long long)p->cur->conf->generation, span);
-	order_send_all(p);
+	if (check && check->current && check->current->started)
+		order_send_all(check->current);
 	finish(p, OK, cut(&text));
 	buf_free(&text);
 }

@@ -59,7 +59,7 @@ static void give_start(struct child *c)
 		return;
 	}
 	if (service_is(c->service, "check"))
-		order_send_all(p);
+		order_send_all(c);
 }
 
 /* A number that no living process of the role has. When all are taken by draining ones, the oldest
