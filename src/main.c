@@ -43,7 +43,6 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_whoami,
 	&cmd_version,
 	&cmd_completion,
-	&cmd_manual_commands,
 	&cmd_manual,
 	NULL,
 };

@@ -22,9 +22,17 @@ static const struct cli_option events_options[] = {
 	{ NULL, 0, NULL, NULL },
 };
 
+/* An event's text may quote what strangers sent: no control bytes to the terminal. */
+static void add_clean(struct buf *out, const char *text)
+{
+	for (; *text != '\0'; text++)
+		buf_addc(out, (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+}
+
 void event_render(const json_t *event, bool colour, struct buf *out)
 {
 	const char *level = view_text(event, "level");
+	const char *object = view_text(event, "object");
 	enum out_colour c = strcmp(level, "error") == 0     ? OUT_RED
 	                    : strcmp(level, "warning") == 0 ? OUT_YELLOW
 	                                                    : OUT_PLAIN;
@@ -32,17 +40,11 @@ void event_render(const json_t *event, bool colour, struct buf *out)
 	out_text(out, colour, OUT_DIM, view_text(event, "time"));
 	buf_addc(out, ' ');
 	out_text(out, colour, c, level);
-	buf_printf(out, " %s %s", view_text(event, "area"), view_text(event, "event"));
-	if (*view_text(event, "object") != '\0') {
-		buf_addc(out, ' ');
-		out_text(out, colour, OUT_BOLD, view_text(event, "object"));
-	}
-	buf_printf(out, ": %s", view_text(event, "text"));
-	/* An event's text may quote what strangers sent. */
-	for (size_t i = 0; i < out->len && !colour; i++) {
-		if ((unsigned char)out->p[i] < ' ')
-			out->p[i] = '?';
-	}
+	buf_printf(out, " %s %s%s", view_text(event, "area"), view_text(event, "event"),
+	           *object != '\0' ? " " : "");
+	add_clean(out, object);
+	buf_adds(out, ": ");
+	add_clean(out, view_text(event, "text"));
 }
 
 /* "10m" to milliseconds; ERR_INVALID. */

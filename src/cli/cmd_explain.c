@@ -113,7 +113,7 @@ static int explain_run(const struct cli_command *c, struct cli_args *a)
 
 const struct cli_command cmd_explain = {
 	.name = "explain",
-	.arguments = "URL [HEADER…]",
+	.arguments = "URL [HEADER ...]",
 	.help = "say which listener, route, pool and server a request would take, and why",
 	.more = "Nothing is sent; the running node says what it would do with such a request now. "
 	        "Headers are given as \"Name: value\".\n\n"

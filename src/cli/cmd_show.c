@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `holdfast show`, `schema` and `manual`: what the schema rows make of a file and of themselves. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
+#include "cli/cli.h"
 #include "cli/cmd_conf.h"
 #include "cli/commands.h"
 
@@ -41,13 +43,20 @@ static int run_schema(const struct cli_command *c, struct cli_args *args)
 	return print(&out);
 }
 
+/* holdfast.yaml(5), or holdfast(1) with "commands". */
 static int run_manual(const struct cli_command *c, struct cli_args *args)
 {
 	struct buf out = BUF_INIT;
 
 	(void)c;
-	(void)args;
-	conf_manual(&out);
+	if (args->argc > 0 && strcmp(args->argv[0], "commands") != 0) {
+		fputs("holdfast manual: [commands]\n", stderr);
+		return CLI_USAGE;
+	}
+	if (args->argc > 0)
+		cli_manual(&out);
+	else
+		conf_manual(&out);
 	return print(&out);
 }
 
@@ -76,7 +85,8 @@ const struct cli_command cmd_schema = {
 
 const struct cli_command cmd_manual = {
 	.name = "manual",
-	.arguments = "",
+	.arguments = "[commands]",
 	.help = NULL,
+	.max_args = 1,
 	.run = run_manual,
 };

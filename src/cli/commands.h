@@ -13,7 +13,6 @@ extern const struct cli_command cmd_drain;
 extern const struct cli_command cmd_events;
 extern const struct cli_command cmd_explain;
 extern const struct cli_command cmd_manual;
-extern const struct cli_command cmd_manual_commands;
 extern const struct cli_command cmd_ready;
 extern const struct cli_command cmd_reload;
 extern const struct cli_command cmd_run;

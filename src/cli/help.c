@@ -61,6 +61,15 @@ static void paragraphs(struct buf *out, const char *text)
 	}
 }
 
+/* Two columns; a long left one stands on a line of its own. */
+static void put_left(struct buf *out, const char *left, const char *help)
+{
+	if (strlen(left) > 24)
+		buf_printf(out, "  %s\n  %-24s %s\n", left, "", help);
+	else
+		buf_printf(out, "  %-24s %s\n", left, help);
+}
+
 static void option_rows(struct buf *out, const struct cli_option *o)
 {
 	for (; o != NULL && o->name != NULL; o++) {
@@ -69,7 +78,7 @@ static void option_rows(struct buf *out, const struct cli_option *o)
 		snprintf(left, sizeof(left), "%c%c%s%s%s%s", o->letter ? '-' : ' ',
 		         o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
 		         o->value ? " " : "", o->value ? o->value : "");
-		buf_printf(out, "  %-24s %s\n", left, o->help);
+		put_left(out, left, o->help);
 	}
 }
 
@@ -85,7 +94,7 @@ void cli_usage(struct buf *out)
 			continue;
 		snprintf(left, sizeof(left), "%s%s%s", c->name, *c->arguments ? " " : "",
 		         c->arguments);
-		buf_printf(out, "  %-26s %s\n", left, c->help);
+		put_left(out, left, c->help);
 	}
 	buf_adds(out, "\nOptions of every command:\n");
 	option_rows(out, cli_common_options);
@@ -324,22 +333,4 @@ const struct cli_command cmd_completion = {
 	.min_args = 1,
 	.max_args = 1,
 	.run = completion_run,
-};
-
-static int manual_run(const struct cli_command *c, struct cli_args *a)
-{
-	struct buf b = BUF_INIT;
-
-	(void)c;
-	(void)a;
-	cli_manual(&b);
-	fputs(buf_cstr(&b), stdout);
-	buf_free(&b);
-	return CLI_WELL;
-}
-
-const struct cli_command cmd_manual_commands = {
-	.name = "manual-commands",
-	.arguments = "",
-	.run = manual_run,
 };
