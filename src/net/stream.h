@@ -54,9 +54,9 @@ static inline void stream_events(struct stream *s, uint32_t events)
 		s->readable = true;
 	if (events & LOOP_OUT)
 		s->writable = true;
-	if (events & LOOP_RDHUP)
+	if (events & (LOOP_RDHUP | EPOLLHUP))
 		s->hup = true;
-	if (events & LOOP_HUP)
+	if (events & EPOLLERR) /* EPOLLHUP alone: both directions ended in order */
 		s->broken = true;
 }
 /* Bytes read; ERR_AGAIN; ERR_CLOSED at the end; ERR_SYSTEM with errno. */
