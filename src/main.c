@@ -18,6 +18,7 @@
 /* One row a line, so that changes to the tables do not meet. Roles start, and commit a configuration,
  * in this order. */
 /* clang-format off */
+/* In the order in which they start and commit a configuration: states first. */
 const struct role_ops *const role_table[] = {
 	&check_role,
 	&proxy_role,
