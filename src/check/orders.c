@@ -91,13 +91,11 @@ static void tell(const struct check_pool *pool, const struct check_server *only,
                  enum server_order order, struct ipc_result *ret)
 {
 	uint32_t left = in_service(pool);
-	char reason[DAMP_REASON];
 
 	if (only != NULL) {
-		damp_reason(&only->damp, reason);
-		(void)snprintf(ret->text, sizeof(ret->text), "%s: %s; %s: %s", only->conf->id.s,
+		(void)snprintf(ret->text, sizeof(ret->text), "%s: %s (%s: %s)", only->conf->id.s,
 		               server_order_name[order], server_state_name[only->damp.state],
-		               reason);
+		               only->damp.why);
 	} else {
 		(void)snprintf(ret->text, sizeof(ret->text), "%s: %s for %u server%s",
 		               pool->conf->name.s, server_order_name[order], ret->count,

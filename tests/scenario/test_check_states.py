@@ -559,7 +559,7 @@ PASSIVE = {"failures": 3, "eject": "1s", "max_ejected": "50%"}
 def test_passive_ejection_and_return(node, whoami):
     a, b = whoami("a"), whoami("b")
     port = free_port()
-    n = node(pool_conf(port, [a, b], passive=PASSIVE, retries=2))
+    n = node(pool_conf(port, [a, b], passive=PASSIVE, retries=2, retry_budget="100%"))
     n.wait_server("web/a", "up")
     a.kill()
 
@@ -578,8 +578,8 @@ def test_passive_ejection_and_return(node, whoami):
 def test_passive_with_check_needs_a_success(node, whoami):
     a, b = whoami("a"), whoami("b")
     port = free_port()
-    n = node(pool_conf(port, [a, b], passive={**PASSIVE, "eject": "200ms"}, retries=2,
-                       check=check(fall=1000)))
+    n = node(pool_conf(port, [a, b], passive={**PASSIVE, "eject": "200ms"}, retries=2, retry_budget="100%",
+                       check=check(fall=100, interval="1s", down_interval="50ms")))
     n.wait_server("web/a", "up")
     n.wait_server("web/b", "up")
     a.kill()
@@ -611,7 +611,7 @@ def test_ejection_has_a_limit(node, whoami):
 def test_passive_off(node, whoami):
     a, b = whoami("a"), whoami("b")
     port = free_port()
-    n = node(pool_conf(port, [a, b], passive=False, retries=2))
+    n = node(pool_conf(port, [a, b], passive=False, retries=2, retry_budget="100%"))
     a.kill()
     for _ in range(30):
         assert get(port).status == 200
@@ -638,7 +638,7 @@ def test_panic_threshold(node, whoami):
 def test_ejected_over_a_killed_check(node, whoami):
     a, b = whoami("a"), whoami("b")
     port = free_port()
-    n = node(pool_conf(port, [a, b], passive={**PASSIVE, "eject": "60s"}, retries=2))
+    n = node(pool_conf(port, [a, b], passive={**PASSIVE, "eject": "60s"}, retries=2, retry_budget="100%"))
     a.kill()
     wait_for(lambda: get(port).status == 200 and n.server("web/a")["ejected"], 30, "a ejected")
     n.kill_role("check", signal.SIGKILL)
