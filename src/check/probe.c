@@ -173,6 +173,18 @@ bool probe_connect(struct probe *p)
 		return false;
 	}
 	p->io.fd = fd;
+	return true;
+}
+
+bool probe_connected_now(const struct probe *p)
+{
+	struct net_addr peer = { .len = sizeof(peer.un) };
+
+	return getpeername(p->io.fd, &peer.sa, &peer.len) == 0;
+}
+
+bool probe_watch(struct probe *p)
+{
 	if (loop_add(p->env->loop, &p->io, LOOP_IN | LOOP_OUT | LOOP_RDHUP) != OK) {
 		connect_failed(p, ENOMEM);
 		return false;

@@ -119,8 +119,12 @@ bool probe_executed(struct probe_env *env, uint32_t id, int status, const char *
 /* Reports the verdict and ends the question. fmt may be NULL: the words of why. */
 void probe_verdict(struct probe *p, enum probe_end end, enum fail_why why, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* Opens a connection and waits for it; false when the verdict was given instead. */
+/* Begins a connection; false when the verdict was given instead. */
 bool probe_connect(struct probe *p);
+/* Waits for events of the connection; false when the verdict was given instead. */
+bool probe_watch(struct probe *p);
+/* Whether it is there already, as it is on the same machine. */
+bool probe_connected_now(const struct probe *p);
 /* After the first event: whether it is connected; false when the verdict was given. */
 bool probe_connected(struct probe *p);
 /* Closes by reset, so that no TIME_WAIT stays. */

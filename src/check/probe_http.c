@@ -164,7 +164,7 @@ static void http_start(struct probe *p)
 	p->close = false;
 	if (!is_keeping(p)) {
 		http_close(p); /* it may still be at the body of its last answer */
-		if (!probe_connect(p)) {
+		if (!probe_connect(p) || !probe_watch(p)) {
 			return;
 		}
 		p->phase = ASK_CONNECTING;

@@ -2,19 +2,31 @@
 /* The tcp probe: a connection that can be made. It is closed by reset at once. */
 #include "check/probe.h"
 
-static void tcp_start(struct probe *p)
+static void verdict(struct probe *p)
 {
-	(void)probe_connect(p);
-}
-
-static void tcp_io(struct probe *p, uint32_t events)
-{
-	(void)events;
 	if (!probe_connected(p)) {
 		return;
 	}
 	probe_close(p);
 	probe_verdict(p, PROBE_OK, FAIL_NONE, NULL);
+}
+
+static void tcp_start(struct probe *p)
+{
+	if (!probe_connect(p)) {
+		return;
+	}
+	if (probe_connected_now(p)) {
+		verdict(p);
+		return;
+	}
+	(void)probe_watch(p);
+}
+
+static void tcp_io(struct probe *p, uint32_t events)
+{
+	(void)events;
+	verdict(p);
 }
 
 static void tcp_stop(struct probe *p)
