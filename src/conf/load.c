@@ -162,6 +162,12 @@ int load_file(struct load *l, const struct node *n, struct str path, size_t max,
 
 /* --- files ------------------------------------------------------------------------------------ */
 
+/* Without the byte order mark that some editors put before UTF-8. */
+static struct str without_mark(struct str text)
+{
+	return str_starts(text, STR("\xef\xbb\xbf")) ? str_n(text.s + 3, text.len - 3) : text;
+}
+
 static bool read_source(struct load *l, const char *path, struct place from)
 {
 	struct problem_list *p = l->problems;
@@ -173,7 +179,7 @@ static bool read_source(struct load *l, const char *path, struct place from)
 	} else if (err != OK) {
 		problem_error(p, from, "%s is larger than 16 MiB: this is no configuration", path);
 	} else {
-		p->files[p->nfiles - 1].text = arena_str(&p->arena, buf_str(&b));
+		p->files[p->nfiles - 1].text = arena_str(&p->arena, without_mark(buf_str(&b)));
 	}
 	buf_free(&b);
 	return err == OK && p->files[p->nfiles - 1].text.s;
@@ -246,7 +252,7 @@ static void load_into(struct conf_loaded *c, const char *path, struct str text, 
 
 	c->conf.path = arena_str(&c->arena, str_from(path));
 	if (offline) {
-		c->problems.files[0] = (struct source){ path, text };
+		c->problems.files[0] = (struct source){ path, without_mark(text) };
 		c->problems.nfiles = 1;
 		root = tree_read(&t, 0);
 		if (root && root->kind != NODE_MAP) {

@@ -88,14 +88,18 @@ static struct str source_line(const struct problem_list *l, struct cursor *c, st
 	}
 }
 
+/* Bytes of the UTF-8 character at that place; 0 where there is none. */
 static size_t char_len(struct str s, size_t at)
 {
-	size_t n = 1;
+	unsigned char lead = (unsigned char)s.s[at];
+	size_t want = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 
-	while (at + n < s.len && ((unsigned char)s.s[at + n] & 0xc0) == 0x80) {
-		n++;
+	for (size_t n = 1; n < want; n++) {
+		if (at + n >= s.len || ((unsigned char)s.s[at + n] & 0xc0) != 0x80) {
+			return 0;
+		}
 	}
-	return n;
+	return lead < 0xf5 ? want : 0;
 }
 
 /* A window of the line around the column, control bytes made harmless. */
@@ -106,13 +110,14 @@ static void print_line(struct buf *out, struct str line, struct place at, bool c
 	size_t i, n;
 
 	buf_printf(out, "%5u | %s", at.line, from > 1 ? "…" : "");
-	for (i = 0; i < line.len && column < from + SHOWN_COLUMNS; i += n, column++) {
+	for (i = 0; i < line.len && column < from + SHOWN_COLUMNS; i += MAX(n, 1), column++) {
 		n = char_len(line, i);
 		if (column < from) {
 			continue;
 		}
-		if ((unsigned char)line.s[i] < 0x20 || line.s[i] == 0x7f || n > 4 ||
-		    (n == 1 && (unsigned char)line.s[i] >= 0x80)) {
+		if (n == 0 || (unsigned char)line.s[i] < 0x20 || line.s[i] == 0x7f ||
+		    (n == 2 && (unsigned char)line.s[i] == 0xc2 &&
+		     (unsigned char)line.s[i + 1] < 0xa0)) {
 			buf_addc(out, line.s[i] == '\t' ? ' ' : '?');
 		} else {
 			buf_add(out, line.s + i, n);
@@ -183,9 +188,21 @@ void guess_init(struct guess *g, struct str word)
 	*g = (struct guess){ word, STR_NONE, UINT_MAX };
 }
 
+/* Whether two neighbours changed places, which fingers do most. */
+static bool is_swapped(struct str a, struct str b)
+{
+	size_t i = 0;
+
+	while (i < a.len && a.len == b.len && a.s[i] == b.s[i]) {
+		i++;
+	}
+	return a.len == b.len && i + 1 < a.len && a.s[i] == b.s[i + 1] && a.s[i + 1] == b.s[i] &&
+	       memcmp(a.s + i + 2, b.s + i + 2, a.len - i - 2) == 0;
+}
+
 void guess_try(struct guess *g, struct str candidate)
 {
-	unsigned d = str_distance(g->word, candidate);
+	unsigned d = is_swapped(g->word, candidate) ? 1 : str_distance(g->word, candidate);
 
 	if (d < g->distance) {
 		g->distance = d;

@@ -9,18 +9,24 @@ static void address_check(struct walk *w, const struct net_addr *a)
 	walk_check(w, a->len <= sizeof(a->un) && *(const uint8_t *)&a->wildcard <= 1);
 }
 
+/* net's sentence in the form that load_refuse wants. */
+static const char *no_address(struct load *l, const char *why)
+{
+	return arena_printf(l->arena, "is no usable address: %s", why);
+}
+
 /* An address to bind: never a name. */
 static bool bind_parse(struct load *l, const struct row *row, const struct node *n, struct str text,
                        struct net_addr *ret)
 {
-	const char *why = "is not an address like 127.0.0.1:80, [::1]:80, *:80 or unix:/path";
+	const char *why = "it looks like 127.0.0.1:80, [::1]:80, *:80 or unix:/path";
 	int err = net_addr_parse(text, ret, &why);
 
 	if (err == ERR_NOT_FOUND) {
-		why = "is a name: write the address to bind, like 127.0.0.1:80 or *:80";
+		why = "a name cannot be bound, only an address like 127.0.0.1:80 or *:80";
 	}
 	if (err != OK) {
-		load_refuse(l, row, n, text, why);
+		load_refuse(l, row, n, text, no_address(l, why));
 	}
 	return err == OK;
 }
@@ -64,7 +70,7 @@ const struct row_type type_address = { "an address", address_read, address_print
 static void server_address_read(struct load *l, const struct row *row, const struct node *n,
                                 void *object)
 {
-	const char *why = "is not an address like 10.0.0.21:80, [fd00::21]:80 or unix:/path";
+	const char *why = "it looks like 10.0.0.21:80, [fd00::21]:80 or unix:/path";
 	struct net_addr *a = ROW_AT(struct net_addr, row, object);
 	struct str text;
 	int err;
@@ -73,15 +79,17 @@ static void server_address_read(struct load *l, const struct row *row, const str
 		return;
 	}
 	err = net_addr_parse(text, a, &why);
-	if (err == ERR_NOT_FOUND && !l->offline) {
+	if (err == ERR_NOT_FOUND && l->offline) {
+		why = "names are not resolved here";
+	} else if (err == ERR_NOT_FOUND) {
 		err = net_resolve(text, a, &why);
 	}
 	if (err == OK && (a->wildcard || (a->sa.sa_family != AF_UNIX && net_addr_port(a) == 0))) {
-		why = a->wildcard ? "names no single server" : "has no port";
+		why = a->wildcard ? "it names no single server" : "it has no port";
 		err = ERR_INVALID;
 	}
 	if (err != OK) {
-		load_refuse(l, row, n, text, why);
+		load_refuse(l, row, n, text, no_address(l, why));
 		return;
 	}
 	*ROW_WITH(struct str, row, object) = text;
