@@ -239,6 +239,9 @@ size_t head_response(struct exchange *x, const struct http_head *h, char *out, s
 	for (i = 0; i < h->nfields; i++) {
 		const struct http_field *f = &h->fields[i];
 
+		/* What another node further back told us, because it trusts us. */
+		if (unlikely(f->id == HTTP_FIELD_HOLDFAST_REASON) && !x->trusted)
+			continue;
 		if (!f->hop || (f->id == HTTP_FIELD_TRAILER && h->body == HTTP_BODY_CHUNKED) ||
 		    f->id == HTTP_FIELD_PROXY_AUTHENTICATE)
 			put_str(&o, f->line);
