@@ -80,7 +80,8 @@ class Demo:
                  + (f" (--break {self.broken})" if self.broken else ""))
 
     def start_load(self):
-        self.load = Load(self.port, threads=CLIENTS, timeout=15, prefix="d")
+        self.load = Load(self.port, threads=CLIENTS, prefix="d",
+                         timeout=5 if self.broken == "restart" else 15)
         self.say(f"{CLIENTS} clients send GET and POST, one after the other, as fast as they can")
 
     def stop(self):
@@ -99,11 +100,11 @@ class Demo:
         os.rmdir(self.dir)
 
     def pause(self, seconds, requests=50):
-        """Goes on for a while, and until some requests more have ended, at most 30 s."""
+        """Goes on for a while, and until some requests more have ended, in bounded time."""
         count = self.load.count()
         time.sleep(seconds)
         try:
-            wait_for(lambda: self.load.count() >= count + requests, 30, "requests that end")
+            wait_for(lambda: self.load.count() >= count + requests, 5 if self.broken else 30)
         except AssertionError:
             self.expect(False, "the clients get no answers any more")
 
