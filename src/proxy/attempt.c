@@ -120,6 +120,16 @@ static void no_server(struct exchange *x)
 	exchange_fail(x, 503, "no healthy server in pool %s (%s)", x->pool->conf->name.s, why);
 }
 
+/* Sends what there is of the request. What has come since brings no event of its own; while the
+ * client's bytes are being looked at, client_read() goes on with it. */
+static void forward(struct exchange *x)
+{
+	struct client *c = x->client;
+
+	if (request_send(x) && !c->reading)
+		request_pump(x);
+}
+
 /* Sends on a kept connection or starts a new one. */
 static void reach(struct exchange *x)
 {
@@ -129,7 +139,7 @@ static void reach(struct exchange *x)
 	x->sent = false;
 	if (!x->fresh && (x->up = upstream_reuse(x->server, x)) != NULL) {
 		stat_add(&x->server->stat->c[STAT_REUSES], 1);
-		request_send(x);
+		forward(x);
 		return;
 	}
 	x->fresh = false;
@@ -143,7 +153,7 @@ static void reach(struct exchange *x)
 		exchange_arm(x);
 		return;
 	}
-	request_send(x);
+	forward(x);
 }
 
 void attempt_start(struct exchange *x)

@@ -202,6 +202,8 @@ static void client_read(struct client *c)
 	c->reading = false;
 	if (c->state == CLIENT_LINGER && c->s.readable)
 		linger_read(c);
+	else if (c->x != NULL && c->s.readable)
+		exchange_client_event(c->x); /* its body goes on in the socket */
 }
 
 static void client_event(struct loop_io *io, uint32_t events)
