@@ -407,7 +407,8 @@ struct node *tree_read(struct tree *t, uint32_t file)
 		return NULL;
 	}
 	yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&r.parser, (const unsigned char *)text.s, text.len);
+	yaml_parser_set_input_string(&r.parser, (const unsigned char *)(text.s ? text.s : ""),
+	                             text.len);
 	while (!end && !r.stop) {
 		if (!yaml_parser_parse(&r.parser, &e)) {
 			syntax_error(&r);

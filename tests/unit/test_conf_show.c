@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The effective configuration as text: it loads again as the same one. */
+#include "rows.h"
+
+#include <jansson.h>
+
+#include "conf_text.h"
+
+static char *shown(const struct conf *c, bool json)
+{
+	struct buf out = BUF_INIT;
+
+	conf_show(c, json, &out);
+	return buf_take(&out);
+}
+
+#define TWICE(x) LISTENER "routes: { all: { to: web, " x " } }\n" POOL
+
+struct show_case {
+	const char *name;
+	const char *text;
+	const char *part; /* of what YAML shows; NULL: any */
+};
+
+static const struct show_case cases[] = {
+	{ "minimal", MINIMAL, "servers:\n      a: 10.0.0.21:80\n      b: 10.0.0.22:80\n" },
+	{ "defaults", MINIMAL, "      request_header: 10s\n" },
+	{ "sizes", MINIMAL, "    max_line: 8KiB\n" },
+	{ "words_for_zero", MINIMAL, "    max_body: unlimited\n" },
+	{ "quoted_star", MINIMAL, "    bind: \"*:80\"\n" },
+	{ "retries_inherited", MINIMAL, NULL },
+	{ "retries_zero", TWICE("retries: 0"), "    retries: 0\n" },
+	{ "host_list", TWICE("host: [b.test, \"*.a.test\"]"),
+	  "    host: [b.test, \"*.a.test\"]\n" },
+	{ "headers", TWICE("header: { X-A: \"1\", X-B: }"), "      X-A: \"1\"\n      X-B: \"\"\n" },
+	{ "header_colon", TWICE("header: { A: \"b: c # d\" }"), "      A: \"b: c # d\"\n" },
+	{ "header_word", TWICE("header: { A: \"yes\" }"), "      A: \"yes\"\n" },
+	{ "header_number", TWICE("header: { A: \"1e3\" }"), "      A: \"1e3\"\n" },
+	{ "header_quotes", TWICE("header: { A: \"x\\\"y\\\\z\" }"), "      A: \"x\\\"y\\\\z\"\n" },
+	{ "header_variable", TWICE("header: { A: \"$${B}\" }"), "      A: \"$${B}\"\n" },
+	{ "header_utf8", TWICE("header: { A: \"b\\u00e4r\" }"), NULL },
+	{ "header_dash", TWICE("header: { A: \"- x\" }"), "      A: \"- x\"\n" },
+	{ "timeouts", TWICE("timeouts: { response: 90s }"),
+	  "    timeouts:\n      response: 90s\n" },
+	{ "clients", TWICE("client: [10.0.0.0/8, unix]"), "client: [10.0.0.0/8, unix]\n" },
+	{ "everything", everything, "    check:\n      exec: [/bin/probe, \"-x\", \"-x\"]\n" },
+	{ "expect", everything, "      expect: \"200,204-206,301,302\"\n" },
+	{ "sample", everything, "      sample: 0.1\n" },
+	{ "passive_off", everything, "    passive: false\n" },
+	{ "secret", everything, "  token: \"***\"\n" },
+};
+
+/* The file with its secret put back in. */
+static void reload(const char *text, struct loaded *t)
+{
+	struct buf b = BUF_INIT;
+	const char *stars = strstr(text, "***");
+
+	if (stars) {
+		buf_add(&b, text, (size_t)(stars - text));
+		buf_adds(&b, "0123456789abcdef");
+		text = stars + 3;
+	}
+	buf_adds(&b, text);
+	*t = load_well(buf_cstr(&b));
+	buf_free(&b);
+}
+
+static void test_show(void **state)
+{
+	const struct show_case *c = *state;
+	struct loaded t = load_well(c->text), again;
+	struct buf diff = BUF_INIT;
+
+	for (int json = 0; json < 2; json++) {
+		char *text = shown(conf_of(t.l), json), *second;
+
+		if (!json && c->part && !strstr(text, c->part)) {
+			print_error("missing: %s\nin: %s", c->part, text);
+			fail();
+		}
+		reload(text, &again);
+		if (conf_diff(conf_of(t.l), conf_of(again.l), false, &diff) != 0) {
+			print_error("%s\nfrom %s", buf_cstr(&diff), text);
+			fail();
+		}
+		second = shown(conf_of(again.l), json);
+		assert_string_equal(text, second);
+		free(text);
+		free(second);
+		unload(&again);
+	}
+	buf_free(&diff);
+	unload(&t);
+}
+
+static void test_json(void **state)
+{
+	struct loaded t = load_well(everything);
+	char *text = shown(conf_of(t.l), true);
+	json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	json_t *web;
+
+	(void)state;
+	assert_non_null(j);
+	web = json_object_get(json_object_get(j, "pools"), "web");
+	assert_int_equal(json_integer_value(json_object_get(web, "max_connections")), 100);
+	assert_string_equal(json_string_value(json_object_get(web, "slow_start")), "30s");
+	assert_string_equal(json_string_value(
+	                        json_object_get(json_object_get(j, "control"), "token")),
+	                    "***");
+	json_decref(j);
+	free(text);
+	unload(&t);
+}
+
+static void test_no_secret(void **state)
+{
+	struct loaded t = load_well(everything);
+
+	(void)state;
+	for (int json = 0; json < 2; json++) {
+		char *text = shown(conf_of(t.l), json);
+
+		assert_null(strstr(text, "0123456789abcdef"));
+		free(text);
+	}
+	unload(&t);
+}
+
+int main(void)
+{
+	static struct rows r;
+
+	ROWS_ADD_TABLE(&r, cases, test_show);
+	rows_add(&r, "json_types", test_json, NULL);
+	rows_add(&r, "no_secret_is_shown", test_no_secret, NULL);
+	return rows_run(&r, "conf_show");
+}
