@@ -253,6 +253,13 @@ static bool is_connect_failure(enum fail_why why)
 	       why == FAIL_CONNECT || why == FAIL_LOCAL;
 }
 
+/* Whether the failed attempt cost the server anything: one where nobody listens cannot be stormed,
+ * and while it is not yet known to be down no request shall fail for want of budget. */
+static bool is_budgeted(enum fail_why why)
+{
+	return why != FAIL_REFUSED && why != FAIL_UNREACHABLE;
+}
+
 static unsigned retries_of(const struct exchange *x)
 {
 	return x->route->retries >= 0 ? (unsigned)x->route->retries : x->pool->conf->retries;
@@ -324,7 +331,8 @@ void attempt_failed(struct exchange *x, enum fail_why why)
 		give_up(x, why, "");
 	} else if (x->attempts > retries_of(x)) {
 		give_up(x, why, retries_of(x) > 0 ? ", no retries left" : "");
-	} else if (!retry_budget_take(&x->pool->shared->budget, x->thread->loop->now,
+	} else if (is_budgeted(why) &&
+	           !retry_budget_take(&x->pool->shared->budget, x->thread->loop->now,
 	                              x->pool->conf->retry_budget)) {
 		stat_add(&x->pool->stat->c[STAT_BUDGET], 1);
 		give_up(x, why, "; the pool's retry budget is used up");
