@@ -2,10 +2,14 @@
 """Bodies both ways: framing kept, nothing held back, nothing swallowed, memory bounded; what comes
 before and after them; what follows when a side goes away."""
 
+import fcntl
 import hashlib
 import json
 import os
+import signal
+import struct
 import subprocess
+import termios
 import threading
 
 import pytest
@@ -310,6 +314,36 @@ def test_events_are_not_held_back(through):
             assert c.recv_chunk() == b"data: %d\n\n" % i
             step.set()
         assert c.recv_chunk() == b""
+
+
+def in_flight(c):
+    """Bytes that the other side's kernel has not taken yet."""
+    return struct.unpack("i", fcntl.ioctl(c.sock, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+
+
+def test_upload_that_is_there_at_once(node, whoami):
+    """All of a body is there before the proxy reads its first byte, and the connection to the
+    server stands already: it must go on by itself, for nothing will wake it."""
+    w, port = whoami(), free_port()
+    conf = simple(port, [w], check=False)
+    conf["proxy"]["threads"] = 1
+    n = node(conf)
+    proxy = n.role_pid("proxy")
+    with Conn(port) as c:
+        for _ in range(3): # the kernel gives a busy connection larger buffers
+            c.request("POST", "/", (), b"x" * 20000000)
+            assert c.recv_response().status == 200
+        for size in (100000, 200000, 400000):
+            os.kill(proxy, signal.SIGSTOP)
+            try:
+                c.request("POST", "/", (), b"x" * size)
+                try:
+                    wait_for(lambda: in_flight(c) == 0, 5)
+                except AssertionError:
+                    pass # larger than this kernel's buffers: no harm
+            finally:
+                os.kill(proxy, signal.SIGCONT)
+            assert c.recv_response().status == 200
 
 
 def test_head_of_response_is_not_held_back(through):
