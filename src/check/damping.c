@@ -92,6 +92,9 @@ void damp_restore(struct damp *d, const struct conf_pool *pool, union server_wor
 	if (word.state == SERVER_UNPROVED || word.state >= SERVER_STATES) {
 		return;
 	}
+	if (word.state == SERVER_DOWN && word.ejected == 0 && !has_check(pool)) {
+		return; /* down by checks that are no more */
+	}
 	d->state = word.state;
 	d->warm = false;
 	if (d->order == ORDER_READY && reason[0] != '\0') {
@@ -332,12 +335,12 @@ union server_word damp_word(const struct damp *d)
 	};
 }
 
-bool damp_may_eject(uint32_t servers, uint32_t up, uint32_t ejected, uint32_t max_percent)
+bool damp_may_eject(uint32_t servers, uint32_t in_service, uint32_t ejected, uint32_t max_percent)
 {
 	uint32_t allowed = (uint32_t)((uint64_t)servers * max_percent / 100);
 
 	if (allowed == 0 && servers >= 2 && max_percent != 0) {
 		allowed = 1;
 	}
-	return up >= 2 && ejected < allowed;
+	return in_service >= 2 && ejected < allowed;
 }

@@ -84,6 +84,6 @@ union server_word damp_word(const struct damp *d);
  * Whether one more of a pool's servers may be ejected: at most max_ejected percent of them (but one
  * where there are two or more and the percentage is not 0), and never the last one in service.
  */
-bool damp_may_eject(uint32_t servers, uint32_t up, uint32_t ejected, uint32_t max_percent);
+bool damp_may_eject(uint32_t servers, uint32_t in_service, uint32_t ejected, uint32_t max_percent);
 
 #endif

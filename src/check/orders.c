@@ -75,22 +75,10 @@ static void give(struct check_server *s, enum server_order order)
 	check_server_step(s, &e);
 }
 
-static uint32_t in_service(const struct check_pool *pool)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < pool->conf->nservers; i++) {
-		const struct damp *d = &pool->servers[i]->damp;
-
-		n += d->state == SERVER_UP && d->order == ORDER_READY;
-	}
-	return n;
-}
-
 static void tell(const struct check_pool *pool, const struct check_server *only,
                  enum server_order order, struct ipc_result *ret)
 {
-	uint32_t left = in_service(pool);
+	uint32_t left = check_pool_in_service(pool);
 
 	if (only != NULL) {
 		(void)snprintf(ret->text, sizeof(ret->text), "%s: %s (%s: %s)", only->conf->id.s,

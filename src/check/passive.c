@@ -13,7 +13,8 @@
 #include "base/log.h"
 #include "check/server.h"
 
-#define HELD_LOG (10 * NS_PER_S)
+#define HELD_LOG   (10 * NS_PER_S)
+#define SCAN_PAUSE (10 * NS_PER_MS) /* failures in masses do not make masses of scans */
 
 static const char *why_of(const struct board_server *b)
 {
@@ -34,9 +35,9 @@ static void hold_back(struct check_server *s, uint32_t failures)
 	log_warning(
 	    "ejection_held", s->conf->id.s,
 	    "not ejected after %u consecutive failures (%s): %u of %u servers of pool %s are "
-	    "up, %u ejected, max_ejected is %u %%",
-	    failures, why_of(s->board), pool->up, pool->conf->nservers, pool->conf->name.s,
-	    pool->ejected, pool->conf->passive.max_ejected);
+	    "in service, %u ejected, max_ejected is %u %%",
+	    failures, why_of(s->board), check_pool_in_service(pool), pool->conf->nservers,
+	    pool->conf->name.s, pool->ejected, pool->conf->passive.max_ejected);
 }
 
 static void look_at(struct check_server *s)
@@ -57,8 +58,8 @@ static void look_at(struct check_server *s)
 	if (s->damp.state != SERVER_UP) {
 		return;
 	}
-	if (!damp_may_eject(s->pool->conf->nservers, s->pool->up, s->pool->ejected,
-	                    passive->max_ejected)) {
+	if (!damp_may_eject(s->pool->conf->nservers, check_pool_in_service(s->pool),
+	                    s->pool->ejected, passive->max_ejected)) {
 		hold_back(s, failures);
 		return;
 	}
@@ -69,6 +70,7 @@ void check_passive_scan(struct check *c)
 {
 	struct check_set *set = c->now;
 
+	c->scanned = c->env.loop->now;
 	for (uint32_t i = 0; i < set->npools; i++) {
 		struct check_pool *pool = &set->pools[i];
 
@@ -81,14 +83,25 @@ void check_passive_scan(struct check *c)
 	}
 }
 
+static void on_scan(struct loop_timer *t)
+{
+	check_passive_scan(CONTAINER_OF(t, struct check, scan));
+}
+
 static void on_notify(struct loop_io *io, uint32_t events)
 {
 	struct check *c = CONTAINER_OF(io, struct check, notify);
+	uint64_t now = c->env.loop->now;
 	uint64_t n;
 
 	(void)events;
-	if (read(io->fd, &n, sizeof(n)) == (ssize_t)sizeof(n) && c->now != NULL) {
+	if (read(io->fd, &n, sizeof(n)) != (ssize_t)sizeof(n) || c->scan.due != 0) {
+		return;
+	}
+	if (now - c->scanned >= SCAN_PAUSE) {
 		check_passive_scan(c);
+	} else {
+		loop_timer_set(c->env.loop, &c->scan, SCAN_PAUSE);
 	}
 }
 
@@ -99,6 +112,7 @@ void check_passive_listen(struct check *c, const struct role_conf *conf)
 	}
 	c->notify.fd = role_conf_fd(conf, ROLE_FD_NOTIFY, 0, 0);
 	c->notify.fn = on_notify;
+	c->scan.fn = on_scan;
 	if (c->notify.fd < 0) {
 		return;
 	}

@@ -115,6 +115,10 @@ void check_publish(struct check_server *s, enum damp_change change, const struct
 	if (before->state == SERVER_UNPROVED && s->damp.state != SERVER_UNPROVED) {
 		s->check->unproved--;
 	}
+	if (before->state != SERVER_UP && s->damp.state == SERVER_UP) {
+		/* What live traffic saw before does not count against it now. */
+		atomic_store_explicit(&s->board->fail_streak, 0, memory_order_relaxed);
+	}
 	write_reason(s, true);
 	write_word(s);
 	if (before->order != s->damp.order) {

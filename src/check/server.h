@@ -64,7 +64,9 @@ struct check {
 	struct loop_timer patience; /* for first verdicts: of the start, of a reload */
 	struct loop_task progress;  /* looks whether they are all in */
 	struct loop_io notify;
-	uint64_t local_log; /* last complaint about local resources */
+	struct loop_timer scan; /* for live traffic's reports */
+	uint64_t scanned;       /* when it last was */
+	uint64_t local_log;     /* last complaint about local resources */
 };
 
 /* --- server.c ------------------------------------------------------------------------------- */
@@ -95,6 +97,9 @@ void check_set_free(struct check *c, struct check_set *set);
 /* Marks the pools that would have no proven server; how many still wait for one. */
 uint32_t check_set_wait(struct check_set *set);
 uint32_t check_set_waiting(struct check_set *set);
+
+/* Servers of a pool that take new requests: up and not taken out by an order. */
+uint32_t check_pool_in_service(const struct check_pool *pool);
 
 /* --- publish.c ------------------------------------------------------------------------------ */
 

@@ -106,6 +106,18 @@ int check_set_new(struct check *c, const struct conf *conf, struct check_set **r
 	return OK;
 }
 
+uint32_t check_pool_in_service(const struct check_pool *pool)
+{
+	uint32_t n = 0;
+
+	for (uint32_t k = 0; k < pool->conf->nservers; k++) {
+		const struct damp *d = &pool->servers[k]->damp;
+
+		n += d->state == SERVER_UP && d->order == ORDER_READY;
+	}
+	return n;
+}
+
 static bool in_force(const struct check *c, const struct check_server *s)
 {
 	return s->board != NULL && c->by_slot[s->conf->slot] == s;

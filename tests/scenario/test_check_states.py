@@ -645,3 +645,20 @@ def test_ejected_over_a_killed_check(node, whoami):
     n.wait_ready()
     assert n.server("web/a")["ejected"]
     assert answered_by(port, 10) == {"b": 10}
+
+
+def test_last_ready_server_is_not_ejected(node, whoami):
+    """A drained server is up, but it is no help."""
+    a, b = whoami("a"), whoami("b")
+    port = free_port()
+    n = node(pool_conf(port, [a, b], passive={**PASSIVE, "eject": "60s"}, panic_threshold="0%"))
+    assert n.cli("drain", "web/b").returncode == 0
+    a.kill()
+
+    def held():
+        assert get(port).status in (502, 503)
+        return "not ejected after" in n.log
+    wait_for(held, 60, "the limit held an ejection back")
+    assert not n.server("web/a")["ejected"]
+    a.start()
+    wait_for(lambda: get(port).status == 200, 30, "service")

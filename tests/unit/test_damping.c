@@ -602,6 +602,20 @@ static void test_restore_nothing(void **state)
 	expect(&d, &pool, "ok@1", "1 up: first check succeeded\n");
 }
 
+/* The checks that found it down went with a reload in which the role died. */
+static void test_restore_without_check(void **state)
+{
+	struct conf_pool pool = pool_of(2, 3);
+	struct damp d;
+
+	pool.check.probe = PROBE_NONE;
+	d = restored(&pool, (union server_word){ .state = SERVER_DOWN, .ramp = 100 });
+	assert_int_equal(d.state, SERVER_UP);
+	assert_string_equal(d.why, "no check configured");
+	d = restored(&pool, (union server_word){ .state = SERVER_DOWN, .ejected = 1, .ramp = 100 });
+	expect(&d, &pool, "wait@20000", "10000 up: on trial after an ejection of 10.0s\n");
+}
+
 static void test_restore_nonsense(void **state)
 {
 	struct conf_pool pool = pool_of(2, 3);
@@ -720,6 +734,7 @@ int main(void)
 		cmocka_unit_test(test_restore_order),
 		cmocka_unit_test(test_restore_ramp),
 		cmocka_unit_test(test_restore_nothing),
+		cmocka_unit_test(test_restore_without_check),
 		cmocka_unit_test(test_restore_nonsense),
 		cmocka_unit_test(test_check_removed),
 		cmocka_unit_test(test_passive_removed),
