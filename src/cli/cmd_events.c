@@ -91,8 +91,7 @@ static json_t *select_events(const json_t *answer, uint64_t from_ms, uint64_t li
 	json_t *e;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "events"), i, e)
-	{
+	json_array_foreach (json_object_get(answer, "events"), i, e) {
 		if (view_time(e, "time") >= from_ms)
 			json_array_append(ret, e);
 	}
@@ -106,7 +105,8 @@ static void print_events(const json_t *list, bool lines)
 	const json_t *e;
 	size_t i;
 
-	json_array_foreach(list, i, e) print_event(e, lines);
+	json_array_foreach (list, i, e)
+		print_event(e, lines);
 	fflush(stdout);
 }
 

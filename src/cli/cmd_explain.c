@@ -10,6 +10,8 @@
 #include "cli/output.h"
 #include "cli/views.h"
 
+#define LIST_SHOWN 20 /* of routes and of servers; --json shows all */
+
 static const struct cli_option explain_options[] = {
 	{ "--method", 'X', "METHOD", "the request's method; GET unless said" },
 	{ "--client", 0, "ADDRESS", "who asks; 127.0.0.1 unless said" },
@@ -43,10 +45,13 @@ static void put_list(const json_t *list, struct buf *out)
 	const json_t *e;
 	size_t i;
 
-	json_array_foreach(list, i, e)
-	{
+	json_array_foreach (list, i, e) {
 		const char *name = view_text(e, *view_text(e, "id") != '\0' ? "id" : "name");
 
+		if (i == LIST_SHOWN && json_array_size(list) > LIST_SHOWN + 1) {
+			buf_printf(out, "            and %zu more\n", json_array_size(list) - i);
+			break;
+		}
 		if (json_is_string(e)) {
 			buf_printf(out, "            %s\n", json_string_value(e));
 			continue;

@@ -74,8 +74,7 @@ static struct order_view look(const json_t *status, const char *target)
 	size_t i;
 	json_t *s;
 
-	json_array_foreach(json_object_get(status, "servers"), i, s)
-	{
+	json_array_foreach (json_object_get(status, "servers"), i, s) {
 		const char *state = json_string_value(json_object_get(s, "state"));
 
 		if (!is_meant(s, target))

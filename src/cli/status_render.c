@@ -69,8 +69,8 @@ static void cell_list(struct out_table *t, const json_t *list, const char *none)
 	const json_t *s;
 	size_t i;
 
-	json_array_foreach(list, i, s)
-	    buf_printf(&b, "%s%s", i > 0 ? ", " : "", json_string_value(s));
+	json_array_foreach (list, i, s)
+		buf_printf(&b, "%s%s", i > 0 ? ", " : "", json_string_value(s));
 	out_cell(t, OUT_PLAIN, "%s", b.len > 0 ? buf_cstr(&b) : none);
 	buf_free(&b);
 }
@@ -124,8 +124,7 @@ static void put_roles(struct page *p, const json_t *roles)
 	size_t i;
 
 	out_table_init(&t, heads);
-	json_array_foreach(roles, i, r)
-	{
+	json_array_foreach (roles, i, r) {
 		bool runs = view_number(r, "pid") != 0;
 		bool ready = json_is_true(json_object_get(r, "ready"));
 
@@ -157,8 +156,7 @@ static void put_listeners(struct page *p, const json_t *listeners)
 	size_t i;
 
 	out_table_init(&t, heads);
-	json_array_foreach(listeners, i, l)
-	{
+	json_array_foreach (listeners, i, l) {
 		out_cell(&t, OUT_PLAIN, "%s", view_text(l, "name"));
 		cell_list(&t, json_object_get(l, "bind"), "");
 		cell_count(&t, l, "open", OUT_PLAIN);
@@ -181,8 +179,7 @@ static void put_routes(struct page *p, const json_t *routes)
 	if (json_array_size(routes) == 0)
 		return;
 	out_table_init(&t, heads);
-	json_array_foreach(routes, i, r)
-	{
+	json_array_foreach (routes, i, r) {
 		out_cell(&t, OUT_PLAIN, "%s", view_text(r, "name"));
 		cell_list(&t, json_object_get(r, "host"), "any");
 		out_cell(&t, OUT_PLAIN, "%s", view_text(r, "path"));
@@ -205,8 +202,7 @@ static void put_pools(struct page *p, const json_t *pools)
 	if (json_array_size(pools) == 0)
 		return;
 	out_table_init(&t, heads);
-	json_array_foreach(pools, i, pool)
-	{
+	json_array_foreach (pools, i, pool) {
 		uint64_t up = view_number(pool, "up");
 		uint64_t all = view_number(pool, "servers");
 
@@ -257,8 +253,7 @@ static void put_servers(struct page *p, const json_t *servers)
 	if (json_array_size(servers) == 0)
 		return;
 	out_table_init(&t, heads);
-	json_array_foreach(servers, i, s)
-	{
+	json_array_foreach (servers, i, s) {
 		out_cell(&t, OUT_PLAIN, "%s", view_text(s, "id"));
 		out_cell(&t, OUT_PLAIN, "%s", view_text(s, "address"));
 		cell_state(&t, s);

@@ -42,7 +42,8 @@ static json_t *by_name(const json_t *list)
 	json_t *o;
 	size_t i;
 
-	json_array_foreach(list, i, o) json_object_set(index, view_text(o, "name"), o);
+	json_array_foreach (list, i, o)
+		json_object_set(index, view_text(o, "name"), o);
 	return index;
 }
 
@@ -77,8 +78,10 @@ json_t *top_compute(const json_t *before, const json_t *after)
 		const json_t *o;
 		size_t i;
 
-		json_array_foreach(json_object_get(after, kinds[k]), i, o) json_array_append_new(
-		    list, compute_one(json_object_get(index, view_text(o, "name")), o, seconds));
+		json_array_foreach (json_object_get(after, kinds[k]), i, o)
+			json_array_append_new(
+			    list,
+			    compute_one(json_object_get(index, view_text(o, "name")), o, seconds));
 		json_object_set_new(ret, kinds[k], list);
 		json_decref(index);
 	}

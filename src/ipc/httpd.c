@@ -696,8 +696,7 @@ void httpd_answer(struct httpd *h, uint64_t id, struct httpd_answer *a)
 		struct httpd_conn *c;
 
 		/* The latest requests are at the end. */
-		TAILQ_FOREACH_REVERSE(c, &l->conns, httpd_conns, link)
-		{
+		TAILQ_FOREACH_REVERSE (c, &l->conns, httpd_conns, link) {
 			if (c->state == CONN_WAIT && c->id == id) {
 				conn_answer(c, a);
 				if (c->state == CONN_WRITE)
