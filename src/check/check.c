@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The role check as its harness sees it: start, reload as a transaction, messages, end. Ready means
- * that every server has a first verdict, or that a second has passed; a reload is prepared when no
+ * that every server has a first verdict, after a while that every pool has a proven server, or that
+ * a second has passed; a reload is prepared when no
  * pool would lose its last proven server by it, or when new servers had their time to prove
  * themselves. Main thread.
  */
@@ -18,6 +19,7 @@
 #include "check/server.h"
 
 #define START_PATIENCE   NS_PER_S
+#define START_ALL        (150 * NS_PER_MS) /* so long at start, the verdict on all is waited for */
 #define PREPARE_PATIENCE (2 * NS_PER_S)
 #define PREPARE_MARGIN   (200 * NS_PER_MS)
 #define OTHER_FDS        512 /* descriptors left for all but kept connections */
@@ -64,7 +66,7 @@ static void on_progress(struct loop_task *t)
 {
 	struct check *c = CONTAINER_OF(t, struct check, progress);
 
-	if (!c->ready && c->unproved == 0) {
+	if (!c->ready && (c->unproved == 0 || (c->hurried && check_set_waiting(c->now) == 0))) {
 		become_ready(c);
 	}
 	if (c->preparing && check_set_waiting(c->next) == 0) {
@@ -76,6 +78,14 @@ static void on_patience(struct loop_timer *t)
 {
 	struct check *c = CONTAINER_OF(t, struct check, patience);
 
+	if (!c->ready && !c->hurried) {
+		/* From now on one proven server in each pool is enough. */
+		c->hurried = true;
+		check_set_wait(c->now);
+		loop_timer_set(c->env.loop, &c->patience, START_PATIENCE - START_ALL);
+		on_progress(&c->progress);
+		return;
+	}
 	if (!c->ready) {
 		log_notice("check_impatient", NULL, "%u of %u servers have no first verdict yet",
 		           c->unproved, c->now->nservers);
@@ -115,7 +125,7 @@ static int check_start(struct role *r, const struct role_conf *first, char *why,
 	check_set_commit(c, set);
 	check_passive_listen(c, first);
 	check_passive_scan(c); /* reports made while nobody listened */
-	loop_timer_set(r->loop, &c->patience, START_PATIENCE);
+	loop_timer_set(r->loop, &c->patience, START_ALL);
 	loop_defer(r->loop, &c->progress);
 	return OK;
 }

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 
-#define FIRST_STEP (40 * NS_PER_US) /* 10,000 first probes take 400 ms */
+#define FIRST_STEP (80 * NS_PER_US) /* 10,000 first probes take 800 ms */
 #define DELAY_MIN  NS_PER_MS
 
 /* random scaled to 0 … bound-1, without division. */

@@ -59,6 +59,7 @@ struct check {
 	struct check_set *next;                          /* while a reload is prepared */
 	struct check_server *by_slot[BOARD_MAX_SERVERS]; /* of the set in force */
 	uint32_t unproved; /* servers in force without a first verdict */
+	bool hurried;      /* not ready yet, and one proven server in each pool is enough */
 	bool ready;
 	bool preparing;             /* role_prepared() is owed */
 	struct loop_timer patience; /* for first verdicts: of the start, of a reload */

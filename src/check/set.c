@@ -123,18 +123,27 @@ static bool in_force(const struct check *c, const struct check_server *s)
 	return s->board != NULL && c->by_slot[s->conf->slot] == s;
 }
 
+static void begin(struct check *c, struct check_server *s, uint32_t *n)
+{
+	bool known = s->damp.state != SERVER_UNPROVED;
+
+	if (!in_force(c, s)) {
+		check_server_begin(s, known ? 0 : (*n)++, known);
+	}
+}
+
 void check_set_begin(struct check *c, struct check_set *set)
 {
 	uint32_t n = 0;
+	bool more = true;
 
-	for (uint32_t i = 0; i < set->npools; i++) {
-		for (uint32_t k = 0; k < set->pools[i].conf->nservers; k++) {
-			struct check_server *s = set->pools[i].servers[k];
-
-			if (!in_force(c, s)) {
-				bool known = s->damp.state != SERVER_UNPROVED;
-
-				check_server_begin(s, known ? 0 : n++, known);
+	/* The first server of every pool first, so that each pool soon has one that is proven. */
+	for (uint32_t k = 0; more; k++) {
+		more = false;
+		for (uint32_t i = 0; i < set->npools; i++) {
+			if (k < set->pools[i].conf->nservers) {
+				begin(c, set->pools[i].servers[k], &n);
+				more = true;
 			}
 		}
 	}
