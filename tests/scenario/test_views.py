@@ -452,3 +452,39 @@ COMP_WORDS=(holdfast top --o) COMP_CWORD=2; _holdfast; echo "${COMPREPLY[@]}"
     done = subprocess.run(["bash", "-c", check], capture_output=True, text=True, timeout=30,
                           cwd=tmp_path, check=True)
     assert done.stdout.splitlines() == ["status", "--once"]
+
+
+# --- changes that the parent makes ------------------------------------------------------------
+
+def test_upgrade_by_command(site):
+    before = {r["name"]: r["pid"] for r in site.node.status()["roles"]}
+    done = site.node.cli("upgrade")
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: all(r["ready"] and r["pid"] != before[r["name"]]
+                         for r in site.node.status()["roles"]
+                         if r["name"] in ("proxy", "check", "control")), what="new processes")
+    site.get(5)
+    assert site.node.cli("reload").returncode == 0
+
+
+def test_without_parent_views_answer_and_changes_say_why(site):
+    site.node.kill_role("parent")
+    wait_for(lambda: site.node.status()["orphan"], what="orphan")
+    site.get(5)
+    assert site.node.cli("status").returncode == 0
+    assert "the parent process has gone" in site.node.cli("status").stdout
+    done = site.node.cli("reload")
+    assert done.returncode == 1
+    assert "holdfast run" in done.stderr
+    site.node.start()
+    wait_for(lambda: not site.node.status()["orphan"], what="adoption")
+    assert site.node.cli("reload").returncode == 0
+
+
+def test_parallel_changes_are_all_answered(site):
+    running = [subprocess.Popen([HOLDFAST, "reload", "--state", site.node.state],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+               for _ in range(12)]
+    for p in running:
+        out, err = p.communicate(timeout=90)
+        assert p.returncode == 0, out + err
