@@ -58,7 +58,7 @@ void walk_check(struct walk *w, bool well)
 static void *take(struct walk *w, void *pointer, size_t bytes, const void *source)
 {
 	uintptr_t value;
-	void *at = w->base + w->pos;
+	void *at = w->base ? w->base + w->pos : NULL; /* none while measuring */
 
 	memcpy(&value, pointer, sizeof(value));
 	switch (w->mode) {

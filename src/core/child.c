@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -230,10 +231,9 @@ void child_kill(struct child *c, int sig, const char *why)
 {
 	if (c->why[0] == '\0' && why)
 		snprintf(c->why, sizeof(c->why), "%s", why);
-	/* By pidfd-like care: the pid is ours until it is waited for, or an adopted one whose
-	 * pidfd is still silent. */
+	/* By pidfd: the pid of an adopted process may be another's by now. */
 	if (c->pidfd >= 0)
-		kill(c->pid, sig);
+		syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, 0);
 }
 
 void child_drain(struct child *c, uint64_t timeout_ns)

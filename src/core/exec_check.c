@@ -86,7 +86,6 @@ static void child(const struct conf_pool *pool, const struct conf_server *s,
 	int null = open("/dev/null", O_RDWR);
 
 	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
 	    dup2(out, STDERR_FILENO) < 0)
 		_exit(EXEC_NOT_RUN);
@@ -99,6 +98,7 @@ static void child(const struct conf_pool *pool, const struct conf_server *s,
 		        strerror(errno));
 		_exit(EXEC_NOT_RUN);
 	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user would have cleared it */
 	set_environment(pool, s);
 	for (uint32_t i = 0; i < pool->check.exec.n && i < EXEC_ARGS; i++)
 		argv[i] = (char *)pool->check.exec.v[i].s;

@@ -217,6 +217,15 @@ void generation_discard(struct parent *p, struct generation *g)
 	generation_free(g);
 }
 
+void generation_privilege(struct parent *p)
+{
+	char note[300];
+
+	privilege_find(p->cur->conf->user.s, &p->privilege, note, sizeof(note));
+	if (note[0])
+		log_warning("privilege", NULL, "%s", note);
+}
+
 void generation_commit(struct parent *p, struct generation *g)
 {
 	struct board_node *n = board_node(p->board);
@@ -224,6 +233,8 @@ void generation_commit(struct parent *p, struct generation *g)
 
 	p->cur = g;
 	logsink_apply(g->conf);
+	if (!old || !str_eq(old->conf->user, g->conf->user))
+		generation_privilege(p);
 	n->generation = g->conf->generation;
 	n->loaded_wall_ms = clock_wall_ms();
 	generation_free(old);

@@ -18,6 +18,8 @@
 #include "core/parent.h"
 #include "net/sock.h"
 
+#define STATE_MAX 80 /* characters of the state folder: a unix socket's path has at most 107 */
+
 static int fail(const char *text)
 {
 	log_error("start", NULL, "%s", text);
@@ -160,15 +162,6 @@ static int open_orders(struct parent *p)
 	return OK;
 }
 
-static void set_privilege(struct parent *p)
-{
-	char note[300];
-
-	privilege_find(p->cur->conf->user.s, &p->privilege, note, sizeof(note));
-	if (note[0])
-		log_warning("privilege", NULL, "%s", note);
-}
-
 /* --- all of it ------------------------------------------------------------------------------ */
 
 static struct parent *parent_new(const struct node_options *o)
@@ -199,6 +192,8 @@ static int prepare(struct parent *p)
 
 	if (paths_find(p->options->state_dir, &p->paths) != OK)
 		return fail("the path of the state folder is too long");
+	if (strlen(p->paths.run) > STATE_MAX)
+		return fail("the path of the state folder is too long for the sockets in it");
 	if (paths_make(&p->paths, why, sizeof(why)) != OK)
 		return fail(why);
 	if (!resumed && take_lock(p) != OK)
@@ -209,8 +204,10 @@ static int prepare(struct parent *p)
 		return ERR_REFUSED;
 	if (!p->cur && load_first(p) != OK)
 		return ERR_REFUSED;
-	logsink_apply(p->cur->conf);
-	set_privilege(p);
+	if (p->adopted) {
+		logsink_apply(p->cur->conf);
+		generation_privilege(p);
+	}
 	if (open_control(p) != OK)
 		return ERR_REFUSED;
 	if (resumed && p->adopted) {

@@ -30,6 +30,9 @@ void parent_message(struct child *c, struct ipc_msg *m)
 	case IPC_HELLO: /* known by its pair */
 	case IPC_PULSE: /* any message is a life sign */
 		break;
+	case IPC_DRAIN:
+		supervise_leaving(c);
+		break;
 	case IPC_READY:
 		supervise_ready(c);
 		break;

@@ -41,6 +41,8 @@ int generation_adopt(struct parent *p, int image, struct generation **ret);
 /* Undoes generation_new: marks the committed one's slots again, closes new sockets. */
 void generation_discard(struct parent *p, struct generation *g);
 void generation_free(struct generation *g);
+/* Finds the user of roles that are started from now on. */
+void generation_privilege(struct parent *p);
 /* From now on it is the one that counts; the former is freed. */
 void generation_commit(struct parent *p, struct generation *g);
 /* START, PREPARE or LOGS with the descriptors that the child's role needs. */
@@ -118,6 +120,8 @@ void supervise_start(struct parent *p);
 /* A process beside the current one, with an instance number of its own. NULL with a log line. */
 struct child *supervise_spawn(struct service *s);
 void supervise_ready(struct child *c);
+/* It was told by a signal to finish: another one takes its place now. */
+void supervise_leaving(struct child *c);
 /* Its process has ended: says why, tells everyone who waits for it, starts it again. */
 void supervise_died(struct child *c, const char *how);
 /* Once a second: life signs, ends that are due. */

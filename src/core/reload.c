@@ -385,7 +385,7 @@ void reload_disturbed(struct parent *p, const struct child *c, bool died)
 {
 	struct reload *r = &p->reload;
 
-	if (r->phase == RELOAD_PREPARING && (c->asked || !died) && !c->draining) {
+	if (r->phase == RELOAD_PREPARING && (c->asked || !died)) {
 		try_again(p, c->service->ops->name);
 	} else if (r->phase == RELOAD_COMMITTING && died && c->asked) {
 		if (c->service == &p->services[r->step]) {

@@ -488,6 +488,7 @@ static void on_signal(struct loop_io *io, uint32_t events)
 			continue;
 		}
 		log_notice("signal", NULL, "SIGTERM from pid %u: ending in order", info.ssi_pid);
+		role_send(&h->role, IPC_DRAIN, 0, NULL, 0);
 		drain(h);
 	}
 }

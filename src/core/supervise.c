@@ -257,6 +257,27 @@ static void log_end(const struct child *c, const char *reason)
 		log_error("role_died", c->service->ops->name, "pid %d %s", (int)c->pid, reason);
 }
 
+void supervise_leaving(struct child *c)
+{
+	struct parent *p = c->parent;
+	struct service *s = c->service;
+
+	if (c->draining || p->stop.begun)
+		return;
+	log_notice("role_end", s->ops->name, "pid %d was told by a signal to end: replacing it",
+	           (int)c->pid);
+	c->draining = true;
+	c->kill_at = p->loop->now + p->cur->conf->shutdown_timeout + NS_PER_S;
+	c->kill_why = "it did not finish in time";
+	reload_disturbed(p, c, true);
+	if (s->current != c)
+		return;
+	s->current = NULL;
+	board_node(p->board)->roles[s->index].restarts++;
+	supervise_board(s, "told to end by a signal");
+	restart(s, c->born ? p->loop->now - c->born : BACKOFF_EARLY);
+}
+
 void supervise_died(struct child *c, const char *how)
 {
 	struct parent *p = c->parent;
@@ -273,6 +294,8 @@ void supervise_died(struct child *c, const char *how)
 			board_node(p->board)->roles[s->index].restarts++;
 		supervise_board(s, reason);
 	}
+	if (service_is(s, "proxy"))
+		board_instance_reset(p->board, c->instance);
 	exec_forget(p, c);
 	if (service_is(s, "check"))
 		order_check_died(p);

@@ -138,6 +138,10 @@ static void on_tested(struct loop_io *io, uint32_t events)
 	said[n > 0 ? n : 0] = '\0';
 	said[strcspn(said, "\n")] = '\0';
 	close(u->out);
+	if (p->stop.begun) {
+		refuse(p, "the node is ending");
+		return;
+	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		log_notice("upgrade", NULL, "%s", said);
 		execute(p);
@@ -233,6 +237,9 @@ static void done_when_all_ready(struct parent *p)
 	loop_timer_stop(p->loop, &p->upgrade.timer);
 	p->upgrade.phase = UPGRADE_NONE;
 	log_notice("upgrade", NULL, "all roles are of version %s", HOLDFAST_VERSION);
+	/* Taken over without an order to upgrade: the file may have changed meanwhile. */
+	if (p->mixed || p->replace_asker.id == 0)
+		reload_request(p, 0, 0, p->mixed);
 }
 
 /* The roles that carry no traffic end and are started again at once: states and counters are on the
@@ -290,6 +297,8 @@ void upgrade_child_ready(struct child *c)
 	struct parent *p = c->parent;
 	struct service *s = c->service;
 
+	if (p->stop.begun)
+		return;
 	if (p->upgrade.phase == UPGRADE_OTHERS) {
 		done_when_all_ready(p);
 	} else if (p->upgrade.phase == UPGRADE_PROXY && c == s->successor) {
@@ -320,7 +329,7 @@ void upgrade_child_died(struct child *c)
 		s->current = s->successor;
 		s->successor = NULL;
 		supervise_board(s, NULL);
-		if (p->upgrade.phase == UPGRADE_PROXY)
+		if (p->upgrade.phase == UPGRADE_PROXY && !p->stop.begun)
 			replace_others(p);
 	}
 }

@@ -18,7 +18,7 @@
 	X(COMMIT, "parent -> role: the prepared configuration counts from now on") \
 	X(COMMITTED, "role -> parent: done") \
 	X(ABORT, "parent -> role: forget the prepared configuration") \
-	X(DRAIN, "parent -> role: finish what is open, then end") \
+	X(DRAIN, "parent -> role: finish what is open, then end; role -> parent: it does") \
 	X(PULSE, "role -> parent: alive; every second") \
 	X(LOGS, "parent -> proxy: reopened access logs; fds as listed") \
 	X(ORDER, "control -> parent -> check: ready, drain or disable of a server or pool") \

@@ -92,6 +92,20 @@ def test_a_killed_role_comes_back(node, name):
     assert node.cli("events").stdout.count("role_died") == 1
 
 
+@pytest.mark.parametrize("name", ["proxy", "check", "control"])
+def test_a_role_told_to_end_is_replaced_first(node, name):
+    """SIGTERM to a role: its successor works while it finishes; nobody notices."""
+    old = node.role_pid(name)
+    load = Load(node.port, threads=2, pause=0.002)
+    time.sleep(0.3)
+    os.kill(old, signal.SIGTERM)
+    wait_gone(old)
+    wait_for(lambda: node.pids(name) and role(node, name)["ready"], what=f"{name} ready")
+    time.sleep(0.3)
+    load.stop()
+    assert not load.failures(), load.failures()[:5]
+
+
 def test_the_port_stays_open_while_the_proxy_is_replaced(node):
     """A client that connects while there is no proxy waits in the socket's queue."""
     refused = []
@@ -314,6 +328,12 @@ def test_a_broken_file_is_an_error_with_its_place(tmp_path):
     assert done.returncode == 1
     assert "bad.yaml:2:" in done.stderr
     assert "bad.yaml:3:" in done.stderr
+
+
+def test_a_folder_with_too_long_a_path_is_told(node, tmp_path):
+    done = run_once(node.path, str(tmp_path / ("x" * 90)))
+    assert done.returncode == 1
+    assert "too long" in done.stderr
 
 
 def test_a_missing_file_and_no_file_are_told(tmp_path):
