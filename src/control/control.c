@@ -21,6 +21,8 @@
 #define PATIENCE      (90 * NS_PER_S) /* for the parent's answer; it has limits of its own */
 #define TICK          (500 * NS_PER_MS)
 #define DRAIN_TIME    (5 * NS_PER_S)
+#define BUSY_TIME     (2 * NS_PER_S) /* of one turn, spent on answers */
+#define BUSY_BYTES    (256U << 20)   /* of answers that wait to be taken */
 
 /* A change that the parent was asked for. */
 struct pending {
@@ -120,6 +122,13 @@ static void ask(struct control *c, uint64_t request, const struct api_change *ch
 	send_answer(c, request, &ans);
 }
 
+/* Strangers who ask faster than can be answered, or do not take their answers, must not keep
+ * the parent's and the user's requests waiting, nor take all memory. */
+static bool busy(const struct control *c, const struct httpd *h)
+{
+	return clock_mono() - c->role->loop->now > BUSY_TIME || httpd_unsent(h) > BUSY_BYTES;
+}
+
 static void on_request(struct httpd *h, const struct httpd_request *r, void *arg)
 {
 	struct control *c = arg;
@@ -137,9 +146,13 @@ static void on_request(struct httpd *h, const struct httpd_request *r, void *arg
 	struct api_answer ans;
 	struct api_change change;
 
-	(void)h;
 	CHECK_MAGIC(c, CONTROL_MAGIC);
-	if (api_handle(&api, &q, &ans, &change) == ERR_AGAIN)
+	if (!r->local && busy(c, h)) {
+		ans = (struct api_answer){ 0 };
+		api_error(&ans, 503, "too many requests at once; try again");
+		ans.extra = "Retry-After: 1\r\n";
+		send_answer(c, r->id, &ans);
+	} else if (api_handle(&api, &q, &ans, &change) == ERR_AGAIN)
 		ask(c, r->id, &change);
 	else
 		send_answer(c, r->id, &ans);

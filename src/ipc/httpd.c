@@ -187,6 +187,11 @@ unsigned httpd_connections(const struct httpd *h)
 	return h->nconns;
 }
 
+size_t httpd_unsent(const struct httpd *h)
+{
+	return h->unsent;
+}
+
 void httpd_answer(struct httpd *h, uint64_t id, struct httpd_answer *a)
 {
 	for (struct httpd_listener *l = h->listeners; l != NULL; l = l->next) {

@@ -65,5 +65,7 @@ void httpd_answer(struct httpd *h, uint64_t id, struct httpd_answer *a);
 void httpd_drain(struct httpd *h);
 /* Open connections. */
 unsigned httpd_connections(const struct httpd *h);
+/* Bytes of answers that are held for clients to take. */
+size_t httpd_unsent(const struct httpd *h);
 
 #endif

@@ -37,9 +37,14 @@ static void conn_release(struct loop_task *t)
 	buf_free(&c->in);
 	buf_free(&c->body);
 	buf_free(&c->out_head);
-	buf_free(&c->out_body);
 	c->magic = 0;
 	free(c);
+}
+
+static void drop_body(struct httpd_conn *c)
+{
+	c->h->unsent -= c->out_body.len;
+	buf_free(&c->out_body);
 }
 
 void httpd_conn_close(struct httpd_conn *c)
@@ -50,6 +55,7 @@ void httpd_conn_close(struct httpd_conn *c)
 		return;
 	c->state = CONN_CLOSED;
 	c->id = 0;
+	drop_body(c);
 	loop_remove(c->h->loop, &c->io);
 	close(c->io.fd);
 	c->io.fd = -1;
@@ -111,6 +117,7 @@ void httpd_conn_answer(struct httpd_conn *c, struct httpd_answer *a)
 	if (c->head_only)
 		buf_free(&a->body);
 	c->out_body = a->body;
+	c->h->unsent += c->out_body.len;
 	a->body = BUF_INIT;
 	c->sent = 0;
 	c->id = 0;
@@ -143,7 +150,7 @@ static void conn_linger(struct httpd_conn *c)
 static void conn_next(struct httpd_conn *c)
 {
 	buf_free(&c->out_head);
-	buf_free(&c->out_body);
+	drop_body(c);
 	buf_free(&c->body);
 	c->sent = 0;
 	if (c->close) {

@@ -67,6 +67,7 @@ struct httpd {
 	struct httpd_listener *listeners;
 	uint64_t last_id;
 	unsigned nconns;
+	size_t unsent; /* bytes of bodies being written */
 	bool draining;
 	struct http_head head; /* of the request being looked at */
 };

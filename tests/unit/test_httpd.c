@@ -424,11 +424,15 @@ static void test_client_that_does_not_read(void **state)
 	start(&limits);
 	fd = client();
 	say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+	while (httpd_unsent(server) == 0 && clock_mono() < end)
+		loop_turn(loop, NS_PER_MS);
+	assert_int_equal(httpd_unsent(server), 16 << 18);
 	do
 		loop_turn(loop, NS_PER_MS);
 	while ((requests == 0 || httpd_connections(server) > 0) && clock_mono() < end);
 	assert_int_equal(requests, 1);
 	assert_int_equal(httpd_connections(server), 0);
+	assert_int_equal(httpd_unsent(server), 0);
 	close(fd);
 	stop();
 }
