@@ -137,6 +137,7 @@ def test_header_hash_without_header_spreads(node, whoami):
     assert min(got["a"], got["b"]) >= 50
 
 
+@pytest.mark.sanitize
 def test_header_hash_survives_a_death(node, whoami):
     servers = {n: whoami(n) for n in "abc"}
     port = free_port()
@@ -164,6 +165,7 @@ def test_source_hash_sticks(node, whoami):
     assert len(names) == 1
 
 
+@pytest.mark.sanitize
 def test_backup_only_when_needed(node, whoami):
     a, b, spare = whoami("a"), whoami("b"), whoami("spare")
     port = free_port()
@@ -199,6 +201,7 @@ class Held:
         self.conns = self.conns[len(self.conns) if n is None else n:]
 
 
+@pytest.mark.sanitize
 def test_limit_and_queue(node, whoami):
     """No server gets more than its limit; who waits gets a place when one comes free."""
     a, b = whoami("a"), whoami("b")

@@ -128,6 +128,7 @@ def test_forged_accept_and_id_are_harmless(down):
     assert answer.get("x-request-id") == "<script>&\""
 
 
+@pytest.mark.sanitize
 def test_own_pages(node, whoami, tmp_path):
     """The most specific list that has the status: route, pool, listener, all."""
     pages = {}

@@ -142,6 +142,7 @@ def test_post_that_was_sent_is_not_repeated(node, server):
     assert set((bad.seen + good.seen).values()) == {1}
 
 
+@pytest.mark.sanitize
 def test_get_that_was_sent_is_repeated(node, server):
     bad, port = server(lambda s, n, head: None), free_port()
     good = server(lambda s, n, head: OK)
@@ -254,6 +255,7 @@ def test_retries_of_a_route(node):
     assert "(attempt 4" in http(port, path="/").get("holdfast-reason")
 
 
+@pytest.mark.sanitize
 def test_budget_holds_under_a_storm(node, server):
     """Every attempt fails: what reaches the servers stays near the number of requests."""
     port, total = free_port(), 400
@@ -272,6 +274,7 @@ def test_budget_holds_under_a_storm(node, server):
     assert metrics['holdfast_pool_retries_total{pool="web"}'] == attempts - total
 
 
+@pytest.mark.sanitize
 def test_hung_server_and_get(node, whoami):
     """It costs a request at most its time limit; then another server answers."""
     good, hung, port = whoami("good"), whoami("hung"), free_port()
@@ -317,6 +320,7 @@ def test_hung_server_is_taken_out(node, whoami):
     assert n.metrics()['holdfast_pool_retries_total{pool="web"}'] == before
 
 
+@pytest.mark.sanitize
 def test_kill_and_return_under_load(node, whoami, load, tmp_path):
     """A server dies under GETs and POSTs and comes back: no GET fails, no POST is doubled, by the
     servers' own records, which outlive them."""

@@ -134,6 +134,7 @@ def test_explain_agrees(site):
         assert said["server"]["id"] == f"{want}/one"
 
 
+@pytest.mark.sanitize
 def test_order_in_file_does_not_matter():
     with contextlib.ExitStack() as stack:
         site = Site(stack, reversed(list(ROUTES)))

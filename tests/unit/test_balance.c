@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/err.h"
 #include "proxy/balance.h"
 #include "stat/board.h"
 
@@ -920,6 +921,49 @@ static void weights_zero_configured(void **state)
 	assert_int_equal(weights[0], 0);
 }
 
+/* --- what is hashed --- */
+
+static uint64_t key_from(const char *address)
+{
+	static struct http_head h;
+	struct net_addr a;
+
+	assert_int_equal(net_addr_parse(str_from(address), &a, NULL), OK);
+	return balance_key(&pool, &h, &a);
+}
+
+static void key_of_the_source(void **state)
+{
+	pool_of(BALANCE_SOURCE_HASH, 2);
+	assert_int_not_equal(key_from("10.0.0.1:80"), 0);
+	assert_int_equal(key_from("10.0.0.1:80"), key_from("10.0.0.1:81"));
+	assert_int_equal(key_from("10.0.0.1:80"), key_from("[::ffff:10.0.0.1]:80"));
+	assert_int_not_equal(key_from("10.0.0.1:80"), key_from("10.0.0.2:80"));
+	assert_int_not_equal(key_from("[fd00::1]:80"), key_from("[fd00::2]:80"));
+	assert_int_equal(key_from("unix:/run/x"), 0);
+	pool.balance = BALANCE_ROUND_ROBIN;
+	assert_int_equal(key_from("10.0.0.1:80"), 0);
+}
+
+static void key_of_the_header(void **state)
+{
+	static struct http_head h;
+	struct net_addr a = { 0 };
+	uint64_t joe;
+
+	pool_of(BALANCE_HEADER_HASH, 2);
+	pool.hash_header = STR("X-User");
+	assert_int_equal(balance_key(&pool, &h, &a), 0);
+	h.nfields = 1;
+	h.fields[0] = (struct http_field){ .name = STR("x-user"), .value = STR("joe") };
+	joe = balance_key(&pool, &h, &a);
+	assert_int_not_equal(joe, 0);
+	h.fields[0].value = STR("jim");
+	assert_int_not_equal(balance_key(&pool, &h, &a), joe);
+	h.fields[0].value = STR("");
+	assert_int_not_equal(balance_key(&pool, &h, &a), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -958,6 +1002,8 @@ int main(void)
 		cmocka_unit_test(only_eligible_are_picked),
 		cmocka_unit_test(without_callbacks),
 		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(key_of_the_source),
+		cmocka_unit_test(key_of_the_header),
 		cmocka_unit_test(weights_of_up_servers),
 		cmocka_unit_test(weights_ramp),
 		cmocka_unit_test(weights_orders),
