@@ -15,8 +15,7 @@
 #include "proxy/explain.h"
 #include "proxy/proxy.h"
 
-/* One row a line, so that changes to the tables do not meet. Roles start, and commit a configuration,
- * in this order. */
+/* One row a line, so that changes to the tables do not meet. */
 /* clang-format off */
 /* In the order in which they start and commit a configuration: states first. */
 const struct role_ops *const role_table[] = {
