@@ -110,6 +110,9 @@ static void diff_group(struct diff *d, const struct row *row, const void *a, con
 		struct row whole = *row;
 		const struct row *first = row->sub->v;
 
+		while (first->flags & ROW_HIDDEN) {
+			first++;
+		}
 		whole.redo = MAX(row->redo, first->redo);
 		diff_value(d, &whole, a, b);
 	}

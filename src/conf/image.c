@@ -58,19 +58,20 @@ void walk_check(struct walk *w, bool well)
 static void *take(struct walk *w, void *pointer, size_t bytes, const void *source)
 {
 	uintptr_t value;
-	void *at = w->base ? w->base + w->pos : NULL; /* none while measuring */
+	void *at = (void *)source;
 
 	memcpy(&value, pointer, sizeof(value));
 	switch (w->mode) {
 	case WALK_MEASURE:
-		at = (void *)source;
 		break;
 	case WALK_PACK:
+		at = w->base + w->pos;
 		memcpy(at, source, bytes);
 		value = w->pos;
 		memcpy(pointer, &value, sizeof(value));
 		break;
 	case WALK_MAP:
+		at = w->base + w->pos;
 		if (w->bad || value != w->pos || w->pos > w->size || bytes > w->size - w->pos) {
 			w->bad = true;
 			value = 0;
@@ -271,7 +272,7 @@ static bool is_consistent(const struct conf *c)
 			return false;
 		}
 	}
-	return *(const uint8_t *)&c->control.on <= 1;
+	return true;
 }
 
 int conf_image_map(int fd, struct conf **ret)

@@ -162,8 +162,9 @@ void problem_print(struct problem_list *l, bool colour, struct buf *out)
 	struct cursor cursor = { UINT32_MAX, 1, STR_NONE };
 	uint32_t shown[2] = { 0, 0 };
 
-	if (l->n > 0)
+	if (l->n) {
 		qsort(l->v, l->n, sizeof(*l->v), compare);
+	}
 	for (uint32_t i = 0; i < l->n; i++) {
 		if (shown[l->v[i].severity] < PROBLEM_MAX_SHOWN) {
 			shown[l->v[i].severity]++;

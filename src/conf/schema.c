@@ -80,6 +80,7 @@ static const char *const log_formats[] = { "json", "combined", NULL };
 static const char *const protocols[] = { "http", NULL };
 
 static const struct row access_log_rows[] = {
+	{ "on", &type_derived_bool, OF(conf_access_log, on), .flags = ROW_HIDDEN },
 	{ "path", &type_text, OF(conf_access_log, path), .def = "stderr",
 	  .check = value_is_log_path, .redo = REDO_LOG,
 	  .doc = "Where to write: stderr, or a file, which SIGUSR1 opens anew." },
@@ -101,7 +102,7 @@ static bool access_log_read(struct load *l, const struct rows *rows, const struc
 	if (n->kind != NODE_TEXT) {
 		return false;
 	}
-	if (!load_text(l, &rows->v[0], n, &text) || value_bool(text, &a->on, &why) == OK) {
+	if (!load_text(l, &rows->v[1], n, &text) || value_bool(text, &a->on, &why) == OK) {
 		return true;
 	}
 	why = value_is_log_path(text);

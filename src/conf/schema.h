@@ -106,7 +106,8 @@ extern const struct rows schema_passive, schema_access_log;
 /* types.c: single values */
 extern const struct row_type type_bool, type_count, type_percent, type_duration, type_size;
 extern const struct row_type type_mode, type_choice, type_word, type_text, type_secret, type_list;
-extern const struct row_type type_retries, type_share, type_later, type_derived, type_derived_list;
+extern const struct row_type type_retries, type_share, type_derived_bool, type_later, type_derived,
+    type_derived_list;
 /* types_net.c: addresses and networks */
 extern const struct row_type type_address, type_server_address, type_binds, type_networks;
 /* types_http.c: header maps, statuses, pages, probes */

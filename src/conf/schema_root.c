@@ -56,6 +56,7 @@ static const char *check_token(struct str text)
 }
 
 static const struct row control_rows[] = {
+	{ "on", &type_derived_bool, OF(conf, control.on), .flags = ROW_HIDDEN },
 	{ "bind", &type_address, OF(conf, control.bind), WITH(conf, control.bind_text),
 	  .redo = REDO_CONTROL, .flags = ROW_REQUIRED,
 	  .doc = "Address of the HTTP API, /metrics and /health." },

@@ -379,6 +379,8 @@ static void bool_walk(const struct row *row, void *object, struct walk *w)
 const struct row_type type_bool = { "true or false", bool_read, bool_print, bool_schema,
 	                            bool_walk };
 
+const struct row_type type_derived_bool = { "", NULL, NULL, NULL, bool_walk };
+
 /* An int32_t of which -1 means "as the pool says"; row->def is the word for it. */
 static void retries_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
