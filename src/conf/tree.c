@@ -298,6 +298,7 @@ static const struct {
 	{ "mapping values are not allowed in this context", NULL,
 	  "a \": \" is not expected here; is the indentation wrong, or does a value need quotes?" },
 	{ "could not find expected ':'", NULL, "a key without \":\" after it" },
+	{ "did not find expected node content", NULL, "a value was expected here" },
 	{ "did not find expected key", NULL, "a key was expected here; is the indentation wrong?" },
 	{ "did not find expected '-' indicator", NULL,
 	  "a list item (\"- \") was expected here; is the indentation wrong?" },
