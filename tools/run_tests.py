@@ -52,19 +52,44 @@ def say(text=""):
     print(text, flush=True)
 
 
+running = set() # process groups
+
+
+def interrupted(signum, frame):
+    """Ends what runs, in order so that fixtures end what they started, and then itself."""
+    for group in list(running):
+        signal_group(group, signal.SIGINT)
+    deadline = time.monotonic() + 20
+    while running and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for group in list(running):
+        signal_group(group, signal.SIGKILL)
+    os._exit(1)
+
+
+def signal_group(group, sig):
+    try:
+        os.killpg(group, sig)
+    except ProcessLookupError:
+        pass
+
+
 def run_bounded(command, timeout, **options):
     """Runs a command in a session of its own; at the time limit its whole group is killed.
     Returns (exit status, output)."""
     proc = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, start_new_session=True, text=True,
                             errors="replace", **options)
+    running.add(proc.pid)
     try:
         out, _ = proc.communicate(timeout=timeout)
         return proc.returncode, out
     except subprocess.TimeoutExpired:
-        os.killpg(proc.pid, signal.SIGKILL)
+        signal_group(proc.pid, signal.SIGKILL)
         out, _ = proc.communicate()
         return -1, out + f"\n(ended at its limit of {timeout} s)\n"
+    finally:
+        running.discard(proc.pid)
 
 
 # --- unit tests -------------------------------------------------------------------------------
@@ -217,6 +242,8 @@ def main():
     parser.add_argument("--scenario", nargs="*", metavar="PATTERN",
                         help="only the scenario tests whose file names contain a pattern")
     args = parser.parse_args()
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sig, lambda *what: threading.Thread(target=interrupted, args=what).start())
     tally, start = Tally(), time.monotonic()
     extra = ["--long"] if args.long else []
     only_scenarios = args.scenario is not None

@@ -141,11 +141,13 @@ static void expect_end(int fd, const char *want)
 
 static unsigned count(const char *all, const char *what)
 {
-	unsigned n = 0;
+	size_t len = strlen(all), n = strlen(what);
+	unsigned found = 0;
 
-	for (const char *p = all; (p = strstr(p, what)) != NULL; p++)
-		n++;
-	return n;
+	/* strstr() under AddressSanitizer looks at the whole rest each time. */
+	for (size_t i = 0; i + n <= len; i++)
+		found += memcmp(all + i, what, n) == 0;
+	return found;
 }
 
 static void test_keep_alive(void **state)

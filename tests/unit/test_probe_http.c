@@ -280,7 +280,7 @@ static void test_endless_body_is_cut(void **state)
 {
 	struct fixture *f = *state;
 	static char big[100000];
-	const struct step steps[] = {
+	static const struct step steps[] = {
 		{ READ },
 		{ SEND, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" },
 		{ SEND, big, sizeof(big) },
@@ -532,7 +532,7 @@ static void test_match_beyond_limit(void **state)
 {
 	struct fixture *f = *state;
 	static char big[70000];
-	const struct step steps[] = {
+	static const struct step steps[] = {
 		{ READ },
 		{ SEND, "HTTP/1.1 200 OK\r\nContent-Length: 70005\r\n\r\n" },
 		{ SEND, big, sizeof(big) },
