@@ -187,7 +187,7 @@ def test_a_role_that_died_with_the_parent_is_started_anew(node):
     assert answers(node.port)
     node.start()
     assert node.pids("proxy") == [proxy]
-    assert node.pids("check") not in ([], [check])
+    wait_for(lambda: node.pids("check") not in ([], [check]), what="new check")
     assert answers(node.port)
 
 
@@ -215,7 +215,7 @@ def test_a_broken_file_does_not_hinder_adoption(nodes, servers):
     node.kill_role("parent")
     node.write("nonsense: true\n")
     node.start()
-    assert answers(node.port if hasattr(node, "port") else port)
+    assert answers(port)
     node.wait_log("reload_refused")
 
 
