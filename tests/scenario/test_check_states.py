@@ -154,7 +154,7 @@ def test_hung_server(node, whoami):
     """It still takes connections but answers nothing."""
     a, b = whoami("a"), whoami("b")
     port = free_port()
-    n = node(pool_conf(port, [a, b], check=check(timeout="300ms")))
+    n = node(pool_conf(port, [a, b], check=check(timeout="1s")))
     n.wait_server("web/a", "up")
     a.hang()
     assert "answer timed out" in n.wait_server("web/a", "down")["reason"]
