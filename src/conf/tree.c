@@ -229,51 +229,48 @@ static void on_alias(struct reader *r, const yaml_event_t *e)
 	}
 }
 
-static void duplicate(struct reader *r, const struct node *first, struct node *again)
+/* The entry of a table of nodes where that key is or belongs. */
+static struct node **slot_of(struct node **table, uint64_t mask, uint64_t seed, struct str key)
 {
-	problem_error(r->t->problems, again->key_at,
-	              "duplicate key \"%.*s\": it stands in line %u already", STR_ARG(again->key),
-	              first->key_at.line);
+	uint64_t i = hash_bytes(seed, key.s, key.len) & mask;
+
+	while (table[i] && !str_eq(table[i]->key, key)) {
+		i = (i + 1) & mask;
+	}
+	return &table[i];
 }
 
-/* Duplicate keys of a finished map: pairwise when small, by a hash table else. */
+/* Reports the duplicate keys of a finished map and takes them out: the first one counts. */
 static void check_duplicates(struct reader *r, struct node *map)
 {
-	uint64_t seed = random_u64(), mask;
-	struct node **table;
+	uint64_t seed = random_u64(), size = 16;
+	struct node **table, **slot, *small[16] = { NULL }, *all = map->first, *next;
 
-	if (map->n <= 8) {
-		for (struct node *a = map->first; a; a = a->next) {
-			for (struct node *b = a->next; b; b = b->next) {
-				if (str_eq(a->key, b->key)) {
-					duplicate(r, a, b);
-					break;
-				}
-			}
-		}
-		return;
+	while (size < map->n * 2ULL) {
+		size *= 2;
 	}
-	for (mask = 16; mask < map->n * 2ULL;) {
-		mask *= 2;
-	}
-	table = calloc(mask--, sizeof(struct node *));
+	table = size == ARRAY_LEN(small) ? small : calloc(size, sizeof(struct node *));
 	if (!table) {
 		fail(r, map->at, "out of memory");
 		return;
 	}
-	for (struct node *a = map->first; a; a = a->next) {
-		uint64_t i = hash_bytes(seed, a->key.s, a->key.len) & mask;
-
-		while (table[i] && !str_eq(table[i]->key, a->key)) {
-			i = (i + 1) & mask;
-		}
-		if (table[i]) {
-			duplicate(r, table[i], a);
+	map->first = map->last = NULL;
+	map->n = 0;
+	for (struct node *n = all; n; n = next) {
+		next = n->next;
+		slot = slot_of(table, size - 1, seed, n->key);
+		if (*slot) {
+			problem_error(r->t->problems, n->key_at,
+			              "duplicate key \"%.*s\": it stands in line %u already",
+			              (int)MIN(n->key.len, 80), n->key.s, (*slot)->key_at.line);
 		} else {
-			table[i] = a;
+			*slot = n;
+			node_append(map, n);
 		}
 	}
-	free(table);
+	if (table != small) {
+		free(table);
+	}
 }
 
 static void on_close(struct reader *r)

@@ -10,7 +10,7 @@
 #define R(x) "routes: { all: { to: web" x " } }\n"
 #define P(x) \
 	"pools: { web: { servers: { a: 10.0.0.1:80, b: 10.0.0.2:80 }, check: { http: /" x " } } " \
-	                                                                                  "}\n"
+	"}\n"
 
 struct diff_case {
 	const char *name;

@@ -166,6 +166,9 @@ static const struct refusal refusals[] = {
 	  MINIMAL "  a12345678901234567890123456789012345678901234567890123456789: { to: web }\n",
 	  "is longer than 59 characters" },
 	{ "cluster", "cluster: \"a b\"\n" MINIMAL, "\"cluster\": \"a b\" may hold letters" },
+	{ "duplicate_group",
+	  "control: { bind: \"127.0.0.1:1\" }\ncontrol: { token: abc }\n" MINIMAL,
+	  "f.yaml:2:1: error: duplicate key \"control\"" },
 	/* secrets */
 	{ "token_short", "control: { bind: 127.0.0.1:1, token: abc }\n" MINIMAL, "shorter than 8" },
 	{ "token_file", "control: { bind: 127.0.0.1:1, token: \"file:/x\" }\n" MINIMAL,

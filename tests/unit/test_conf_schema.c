@@ -23,8 +23,7 @@ static void check_refs(json_t *j, json_t *definitions)
 		}
 		check_refs(value, definitions);
 	}
-	json_array_foreach(j, i, value)
-	{
+	json_array_foreach (j, i, value) {
 		check_refs(value, definitions);
 	}
 }
