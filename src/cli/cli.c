@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -160,6 +161,7 @@ static int parse_option(const struct cli_command *c, int argc, char **argv, int 
 	if (own < 0 && common < 0)
 		return unknown_option(c, &g, why);
 	o = own >= 0 ? &c->options[own] : &cli_common_options[common];
+	CHECK(o != NULL);
 	if (strcmp(o->name, "--help") == 0)
 		return ERR_NOT_FOUND;
 	value = option_value(o, &g, argc, argv, i, why);

@@ -135,6 +135,7 @@ void out_table_write(struct out_table *t, bool colour, unsigned width, struct bu
 	unsigned w[OUT_COLUMNS];
 	struct line l = { out, 0, width != 0 ? width : ~0U, 2, colour };
 
+	CHECK(t->columns > 0);
 	widths(t, w);
 	for (unsigned c = 0; c < t->columns && t->n > 0; c++) {
 		bool right = t->heads[c][0] == '>';

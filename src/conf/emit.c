@@ -46,7 +46,7 @@ static void quoted(struct emit *o, struct str s)
 {
 	struct buf escaped = BUF_INIT;
 
-	if (!memmem(s.s ? s.s : "", s.len, "${", 2)) {
+	if (s.len < 2 || !memmem(s.s, s.len, "${", 2)) {
 		buf_json(o->b, s);
 		return;
 	}

@@ -68,7 +68,7 @@ struct cursor {
 
 static struct str source_line(const struct problem_list *l, struct cursor *c, struct place at)
 {
-	struct str line = STR_NONE;
+	struct str line;
 	size_t n;
 
 	if (c->file != at.file || c->line > at.line) {

@@ -203,7 +203,7 @@ int value_share(struct str text, double *ret, const char **ret_why)
 	for (size_t i = 0; i < text.len; i++) {
 		if (text.s[i] == '.' && !point) {
 			point = true;
-		} else if (is_digit(text.s[i]) && i < 20) {
+		} else if (i < 20 && is_digit(text.s[i])) {
 			digits = true;
 			scale *= point ? 10 : 1;
 			value = value * 10 + (text.s[i] - '0');

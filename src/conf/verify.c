@@ -149,7 +149,10 @@ static void verify_binds(struct load *l)
 	const struct node *control = node_get(l->root, "control");
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; v && i < l->conf->nlisteners; i++) {
+	if (!v) {
+		return;
+	}
+	for (uint32_t i = 0; i < l->conf->nlisteners; i++) {
 		const struct conf_listener *c = &l->conf->listeners[i];
 		const struct node *bind = node_get(l->listeners[i], "bind");
 
@@ -159,7 +162,7 @@ static void verify_binds(struct load *l)
 				            l->listeners[i]->faulty ? bind : item_of(bind, k) };
 		}
 	}
-	if (v && l->conf->control.on && l->conf->control.bind_text.len) {
+	if (l->conf->control.on && l->conf->control.bind_text.len) {
 		v[n++] = (struct bound){ &l->conf->control.bind, l->conf->control.bind_text,
 			                 STR("control"), node_get(control, "bind") };
 	}

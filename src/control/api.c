@@ -237,9 +237,9 @@ static int get_explain(const struct api *a, const struct api_request *q, struct 
                        struct api_change *change)
 {
 	char url[2048];
-	char method[32];
-	char client[128];
-	char listener[128];
+	char method[32] = "";
+	char client[128] = "";
+	char listener[128] = "";
 	char header[EXPLAIN_MAX_HEADERS][512];
 	struct explain_query e = { 0 };
 	struct str text;

@@ -23,6 +23,7 @@ static struct listen_socket *find(const struct listen_set *s, const struct net_a
 	struct listen_socket *l;
 
 	TAILQ_FOREACH (l, &s->list, link) {
+		/* Sees through no TAILQ_REMOVE. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		if (net_addr_eq(&l->addr, a) && l->addr.wildcard == a->wildcard)
 			return l;
 	}

@@ -176,7 +176,7 @@ static struct parent *parent_new(const struct node_options *o)
 	TAILQ_INIT(&p->children);
 	listen_init(&p->sockets);
 	exec_init(p);
-	for (unsigned i = 0; role_table[i] && i < BOARD_ROLES; i++) {
+	for (unsigned i = 0; i < BOARD_ROLES && role_table[i]; i++) {
 		p->services[i] = (struct service){ .parent = p, .ops = role_table[i], .index = i };
 		p->nservices++;
 	}

@@ -145,8 +145,10 @@ int lab_whoami(const struct lab_whoami_options *o)
 	sigset_t signals;
 	int sig;
 
-	if (!w || !(w->block = make_block()))
+	if (!w || !(w->block = make_block())) {
+		free(w);
 		return fail("start", "out of memory");
+	}
 	apply(w, o);
 	if (!whoami_counts_init(&w->counts, o->record))
 		return fail(o->record ? o->record : "counts", strerror(errno));

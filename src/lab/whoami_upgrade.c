@@ -104,7 +104,7 @@ static ssize_t frame_head(struct whoami_conn *c, const uint8_t *p, size_t len)
 	out[1] = (uint8_t)size;
 	memcpy(out + 2, p + 2, more);
 	whoami_send(c, out, 2 + more);
-	return (ssize_t)(2 + more + 4);
+	return (ssize_t)2 + more + 4;
 }
 
 /* A piece of a message, back without its mask. */
