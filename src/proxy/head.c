@@ -225,6 +225,8 @@ size_t head_request(struct exchange *x, const struct http_head *h, char *out, si
 size_t head_response(struct exchange *x, const struct http_head *h, char *out, size_t size)
 {
 	struct out o = { .p = out, .end = out + size };
+	/* RFC 9110, 8.6 and RFC 9112, 6.1: no word about a body where there never is one */
+	const bool bodiless = h->status < 200 || h->status == 204;
 	unsigned i;
 
 	if (h->minor == 1) {
@@ -242,6 +244,8 @@ size_t head_response(struct exchange *x, const struct http_head *h, char *out, s
 		/* What another node further back told us, because it trusts us. */
 		if (unlikely(f->id == HTTP_FIELD_HOLDFAST_REASON) && !x->trusted)
 			continue;
+		if (unlikely(bodiless) && f->id == HTTP_FIELD_CONTENT_LENGTH)
+			continue;
 		if (!f->hop || (f->id == HTTP_FIELD_TRAILER && h->body == HTTP_BODY_CHUNKED) ||
 		    f->id == HTTP_FIELD_PROXY_AUTHENTICATE)
 			put_str(&o, f->line);
@@ -253,7 +257,7 @@ size_t head_response(struct exchange *x, const struct http_head *h, char *out, s
 		if (u != NULL)
 			put_str(&o, u->line);
 	} else if (h->status >= 200) {
-		if (http_has(h, HTTP_FIELD_TRANSFER_ENCODING) && !x->dechunk)
+		if (http_has(h, HTTP_FIELD_TRANSFER_ENCODING) && !x->dechunk && !bodiless)
 			PUT(&o, "Transfer-Encoding: chunked\r\n");
 		if (x->response_close)
 			PUT(&o, "Connection: close\r\n");
