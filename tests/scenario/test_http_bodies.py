@@ -176,6 +176,20 @@ def test_304_with_a_length(through):
             assert (answer.status, answer.get("content-length")) == (304, "500")
 
 
+@pytest.mark.parametrize("field", ["Content-Length: 5", "Transfer-Encoding: chunked"])
+def test_204_that_announces_a_body(through, field):
+    """There is none; nothing of the announcement reaches the client, nothing after it counts."""
+    port, _ = through(answering(f"HTTP/1.1 204 No Content\r\n{field}\r\n\r\nHTTP/1.1 200 EVIL"
+                                "\r\n\r\n".encode()))
+    with Conn(port) as c:
+        for _ in range(5):
+            c.request()
+            answer = c.recv_response()
+            assert answer.status == 204
+            assert answer.get("content-length") is None
+            assert answer.get("transfer-encoding") is None
+
+
 # --- interim responses ------------------------------------------------------------------------
 
 def test_early_hints(stand):
