@@ -3,8 +3,10 @@
 traffic's verdict."""
 
 import os
+import pathlib
 import signal
 import socket
+import tempfile
 import threading
 import time
 
@@ -46,6 +48,14 @@ def pool_conf(port, servers, **pool):
     conf = simple(port, servers, False)
     conf["pools"]["web"].update(pool)
     return conf
+
+
+@pytest.fixture
+def folder():
+    """A folder that every user may pass: roles and exec checks are not the user of the test."""
+    with tempfile.TemporaryDirectory(prefix="hf-") as path:
+        os.chmod(path, 0o755)
+        yield pathlib.Path(path)
 
 
 # --- states and reasons -----------------------------------------------------------------------
@@ -138,12 +148,9 @@ def test_tcp_check(node, whoami):
     n.wait_server("web/a", "up")
 
 
-def test_unix_socket_server(node, whoami, tmp_path):
-    os.chmod(tmp_path, 0o755)
-    for parent in (tmp_path.parent, tmp_path.parent.parent):
-        os.chmod(parent, 0o755)
-    a = whoami("a", bind=f"unix:{tmp_path}/a.sock")
-    os.chmod(tmp_path / "a.sock", 0o666)
+def test_unix_socket_server(node, whoami, folder):
+    a = whoami("a", bind=f"unix:{folder}/a.sock")
+    os.chmod(folder / "a.sock", 0o666)
     n = node(pool_conf(free_port(), [a], check=check()))
     n.wait_server("web/a", "up")
     a.kill()
@@ -192,20 +199,17 @@ def test_probes_are_counted(node, whoami):
 
 # --- exec checks ------------------------------------------------------------------------------
 
-def script(tmp_path, text):
-    os.chmod(tmp_path, 0o755)
-    for parent in (tmp_path.parent, tmp_path.parent.parent):
-        os.chmod(parent, 0o755)
-    path = tmp_path / "probe.sh"
+def script(folder, text):
+    path = folder / "probe.sh"
     path.write_text("#!/bin/sh\n" + text)
     path.chmod(0o755)
     return str(path)
 
 
-def test_exec_check(node, whoami, tmp_path):
+def test_exec_check(node, whoami, folder):
     a = whoami("a")
-    flag = tmp_path / "ill"
-    path = script(tmp_path, f'test ! -e {flag} && exit 0\necho "disk of $HOLDFAST_SERVER is full"\n'
+    flag = folder / "ill"
+    path = script(folder, f'test ! -e {flag} && exit 0\necho "disk of $HOLDFAST_SERVER is full"\n'
                             'exit 3\n')
     n = node(pool_conf(free_port(), [a], check={
         "exec": [path, "argument"], "interval": "100ms", "timeout": "10s", "rise": 1, "fall": 2}))
@@ -217,10 +221,10 @@ def test_exec_check(node, whoami, tmp_path):
     n.wait_server("web/a", "up")
 
 
-def test_exec_time_limit(node, whoami, tmp_path):
+def test_exec_time_limit(node, whoami, folder):
     a = whoami("a")
-    mark = tmp_path / "pid"
-    path = script(tmp_path, f"echo $$ > {mark} 2>/dev/null\nsleep 1000\n")
+    mark = folder / "pid"
+    path = script(folder, f"echo $$ > {mark} 2>/dev/null\nsleep 1000\n")
     n = node(pool_conf(free_port(), [a], check={
         "exec": [path], "interval": "100ms", "timeout": "200ms", "rise": 1, "fall": 1}))
     s = n.wait_server("web/a", "down")
@@ -236,9 +240,9 @@ def test_exec_missing_program(node, whoami):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_exec_own_user(node, whoami, tmp_path):
+def test_exec_own_user(node, whoami, folder):
     a = whoami("a")
-    path = script(tmp_path, 'test "$(id -un)" = daemon && exit 0\nid -un\nexit 1\n')
+    path = script(folder, 'test "$(id -un)" = daemon && exit 0\nid -un\nexit 1\n')
     n = node(pool_conf(free_port(), [a], check={
         "exec": [path], "user": "daemon", "interval": "100ms", "timeout": "10s"}))
     n.wait_server("web/a", "up")
