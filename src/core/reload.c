@@ -197,6 +197,7 @@ void reload_committed(struct child *c, uint32_t id)
 	    c != p->services[r->step].current)
 		return;
 	c->asked = false;
+	log_debug("reload", c->service->ops->name, "committed");
 	r->step++;
 	commit_next(p);
 }
@@ -234,6 +235,7 @@ void reload_prepared(struct child *c, const struct ipc_msg *m)
 		return;
 	}
 	c->prepared = true;
+	log_debug("reload", c->service->ops->name, "prepared");
 	if (all_prepared(p))
 		commit(p);
 }
@@ -283,7 +285,7 @@ static void loaded(struct parent *p, struct loader_answer *a)
 	}
 	buf_add(&r->report, a->problems.p, a->problems.len);
 	changes = conf_diff(p->cur->conf, r->next->conf, false, &r->report);
-	log_debug("reload", NULL, "%u changes", changes);
+	log_debug("reload", NULL, "loaded: %u changes", changes);
 	prepare(p);
 }
 
