@@ -134,6 +134,7 @@ def test_wrong_usage_is_exit_2(site):
 
 # --- top --------------------------------------------------------------------------------------
 
+@pytest.mark.sanitize
 def test_top_once_shows_rates(site, load):
     running = load(site.port)
     try:
@@ -270,6 +271,7 @@ def test_metrics_pass_promtool(site):
     assert done.stderr.strip() == ""
 
 
+@pytest.mark.sanitize
 def test_metrics_equal_client_and_server_counts(site):
     site.get(50)
     site.get(7, method="POST")
@@ -376,6 +378,7 @@ def post(site, path, headers):
     return http(site.control, "POST", path, headers, b"", "127.0.0.1")
 
 
+@pytest.mark.sanitize
 def test_tcp_changes_need_the_token(site):
     good = {"Authorization": "Bearer open-sesame"}
     for path in ("/api/v1/reload", "/api/v1/upgrade", "/api/v1/order"):
