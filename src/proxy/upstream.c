@@ -138,6 +138,13 @@ static void upstream_event(struct loop_io *io, uint32_t events)
 
 	CHECK_MAGIC(u, UPSTREAM_MAGIC);
 	stream_events(&u->s, events);
+	if (u->x != NULL && u->reused && u->reused_at == u->server->thread->loop->now &&
+	    u->s.readable) {
+		/* The kernel reported this before the request was written: it is the server's
+		 * closing, or bytes that answer nothing, and must not pass for the answer. */
+		attempt_failed(u->x, FAIL_CLOSED);
+		return;
+	}
 	if (u->x != NULL) {
 		exchange_upstream_event(u);
 		return;
@@ -168,6 +175,7 @@ struct upstream *upstream_reuse(struct server *s, struct exchange *x)
 	loop_timer_stop(s->thread->loop, &u->timer);
 	u->x = x;
 	u->reused = true;
+	u->reused_at = s->thread->loop->now;
 	return u;
 }
 

@@ -32,7 +32,8 @@ struct server {
 struct upstream {
 	uint32_t magic;
 	bool connecting;
-	bool reused; /* it carried a request before the present one */
+	bool reused;        /* it carried a request before the present one */
+	uint64_t reused_at; /* the loop's turn in which it took the present one */
 	struct stream s;
 	TAILQ_ENTRY(upstream) link; /* server's idle or busy */
 	STAILQ_ENTRY(upstream) dead;
