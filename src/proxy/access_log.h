@@ -36,7 +36,7 @@ struct access_ring *access_log_ring(struct access_log *a, unsigned thread);
 void access_log_set(struct access_log *a, uint32_t slot, int fd, enum conf_log_format format);
 /* Whether this request is to be written: a 5xx always, else by sample. */
 bool access_log_wants(const struct conf_access_log *c, unsigned status);
-/* Never waits. Strings longer than 4096 bytes are cut. ring NULL: nothing is logged. */
+/* Never waits. Strings longer than 4096 bytes are cut. r NULL: nothing is logged. */
 void access_log_put(struct access_ring *r, uint32_t slot, const struct access_record *record);
 /* Formats one record as a line with its newline; used by the writer and by tests. */
 void access_log_format(const struct access_record *r, enum conf_log_format f, struct buf *out);

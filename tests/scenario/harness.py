@@ -431,8 +431,14 @@ class Whoami:
             self.proc.wait(30)
 
     def hang(self):
-        """SIGSTOP: connections are still made, nothing is answered."""
+        """SIGSTOP: connections are still made, nothing is answered. All its threads have stopped
+        when this returns; on a busy machine that takes a moment."""
         self.proc.send_signal(signal.SIGSTOP)
+
+        def stopped():
+            tasks = f"/proc/{self.pid}/task"
+            return all((_stat(f"{self.pid}/task/{t}") or "T")[0] == "T" for t in os.listdir(tasks))
+        wait_for(stopped, 30, f"whoami {self.name} stopped")
 
     def cont(self):
         if self.proc.poll() is None:
