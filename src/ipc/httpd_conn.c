@@ -282,6 +282,10 @@ static bool conn_chunks(struct httpd_conn *c)
 		}
 		c->body_at += (size_t)n;
 		buf_addstr(&c->body, data);
+		if (c->body.failed) {
+			httpd_conn_close(c);
+			return false;
+		}
 		/* The framing is limited as well: one byte a chunk costs the sender five. */
 		if (c->body.len > c->h->limits.max_body ||
 		    c->body_at - c->head_size > 8 * (size_t)c->h->limits.max_body + 4096) {

@@ -105,6 +105,7 @@ static void request_fields(struct exchange *x, const struct http_head *h, struct
 
 	for (i = 0; i < h->nfields; i++) {
 		const struct http_field *f = &h->fields[i];
+		struct str line;
 
 		switch (f->id) {
 		case HTTP_FIELD_HOST:
@@ -132,19 +133,18 @@ static void request_fields(struct exchange *x, const struct http_head *h, struct
 			if (x->body == HTTP_BODY_CHUNKED)
 				put_str(o, f->line);
 			continue;
-		case HTTP_FIELD_ACCEPT:
-			x->accept = moved(put_str(o, f->line), f);
-			continue;
-		case HTTP_FIELD_USER_AGENT:
-			x->agent = moved(put_str(o, f->line), f);
-			continue;
-		case HTTP_FIELD_REFERER:
-			x->referer = moved(put_str(o, f->line), f);
-			continue;
 		default:
-			if (!f->hop)
-				put_str(o, f->line);
+			break;
 		}
+		if (f->hop)
+			continue;
+		line = put_str(o, f->line);
+		if (f->id == HTTP_FIELD_ACCEPT)
+			x->accept = moved(line, f);
+		else if (f->id == HTTP_FIELD_USER_AGENT)
+			x->agent = moved(line, f);
+		else if (f->id == HTTP_FIELD_REFERER)
+			x->referer = moved(line, f);
 	}
 }
 
@@ -246,7 +246,8 @@ size_t head_response(struct exchange *x, const struct http_head *h, char *out, s
 			continue;
 		if (unlikely(bodiless) && f->id == HTTP_FIELD_CONTENT_LENGTH)
 			continue;
-		if (!f->hop || (f->id == HTTP_FIELD_TRAILER && h->body == HTTP_BODY_CHUNKED) ||
+		if (!f->hop ||
+		    (f->id == HTTP_FIELD_TRAILER && h->body == HTTP_BODY_CHUNKED && !x->dechunk) ||
 		    f->id == HTTP_FIELD_PROXY_AUTHENTICATE)
 			put_str(&o, f->line);
 	}
@@ -257,7 +258,7 @@ size_t head_response(struct exchange *x, const struct http_head *h, char *out, s
 		if (u != NULL)
 			put_str(&o, u->line);
 	} else if (h->status >= 200) {
-		if (http_has(h, HTTP_FIELD_TRANSFER_ENCODING) && !x->dechunk && !bodiless)
+		if (http_has(h, HTTP_FIELD_TRANSFER_ENCODING) && x->minor == 1 && !bodiless)
 			PUT(&o, "Transfer-Encoding: chunked\r\n");
 		if (x->response_close)
 			PUT(&o, "Connection: close\r\n");

@@ -78,6 +78,7 @@ static bool body_unpacked(struct exchange *x, struct str data)
 		struct iovec iov;
 
 		if (n < 0) {
+			stat_add(&x->server->stat->c[STAT_RESPONSE_ERRORS], 1);
 			exchange_cut(x, "the server's chunked coding is malformed");
 			return false;
 		}
@@ -87,8 +88,11 @@ static bool body_unpacked(struct exchange *x, struct str data)
 		data.s += n;
 		data.len -= (size_t)n;
 	}
-	if (x->rchunked.done)
+	if (x->rchunked.done) {
+		if (data.len > 0)
+			x->upstream_close = true; /* bytes that belong to no response */
 		response_done(x);
+	}
 	return x->state != X_ENDED;
 }
 

@@ -119,6 +119,17 @@ static bool build_head(struct exchange *x, const struct http_head *h)
 	return x->head_len > 0;
 }
 
+/* A part of the body lies here already and is counted; chunks count with their framing, and the
+ * rest of them as it comes (request.c). */
+static bool is_too_large(const struct exchange *x, const struct http_head *h)
+{
+	if (x->body_limit == 0)
+		return false;
+	if (x->body == HTTP_BODY_CHUNKED)
+		return x->bytes_in > x->body_limit + x->head_len;
+	return x->bytes_in - h->size + x->body_left > x->body_limit;
+}
+
 /* Finds route and pool and makes the first attempt. */
 static void exchange_route(struct exchange *x, const struct http_head *h)
 {
@@ -148,7 +159,7 @@ static void exchange_route(struct exchange *x, const struct http_head *h)
 		return;
 	}
 	x->body_limit = x->route->max_body != 0 ? x->route->max_body : x->lconf->max_body;
-	if (x->body_limit != 0 && x->body_left > x->body_limit) {
+	if (is_too_large(x, h)) {
 		exchange_fail(x, 413, "the body is larger than max_body");
 		return;
 	}
