@@ -69,6 +69,21 @@ def test_body_with_a_length(stand, path, size, status):
             assert c.closed()
 
 
+@pytest.mark.parametrize("size, status", [(1024, 200), (1025, 413), (5000, 413)])
+def test_body_in_one_piece_with_its_head(stand, size, status):
+    """What lies there already counts as well."""
+    with Conn(stand.port) as c:
+        c.send(f"POST /small HTTP/1.1\r\n{H}Content-Length: {size}\r\n\r\n" + "x" * size)
+        assert c.recv_response().status == status
+
+
+def test_small_chunked_body_in_one_piece(stand):
+    with Conn(stand.port) as c:
+        c.send(f"POST /small HTTP/1.1\r\n{H}Transfer-Encoding: chunked\r\n\r\n"
+               "1000\r\n" + "x" * 4096 + "\r\n0\r\n\r\n")
+        assert c.recv_response().status == 413
+
+
 def test_body_in_chunks(stand):
     """Refused when it grows beyond the limit."""
     with Conn(stand.port) as c:
