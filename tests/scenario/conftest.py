@@ -17,6 +17,9 @@ from harness import (HOLDFAST, ROOT, SLOW, Node, Unreachable, Whoami, alive, cpu
 from loadgen import Load, Wrk, ab, parse_wrk  # noqa
 from wire import Closed, Conn, Response, http, raw  # noqa
 
+# Files whose tests run with the sanitizer builds as well, beside the tests marked `sanitize`.
+SANITIZED = {"test_body_edges.py", "test_http_bodies.py", "test_http_framing.py",
+             "test_http_upgrade.py", "test_retries.py"}
 TIME_LIMIT = 120 # seconds for a test's call; @pytest.mark.limit(240) for another
 
 
@@ -35,6 +38,9 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     """Long tests are left out, not skipped: what is counted has run."""
+    for i in items:
+        if i.path.name in SANITIZED:
+            i.add_marker("sanitize")
     if config.getoption("--long"):
         return
     left_out = [i for i in items if i.get_closest_marker("long")]
