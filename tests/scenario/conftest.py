@@ -39,7 +39,7 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     """Long tests are left out, not skipped: what is counted has run."""
     for i in items:
-        if i.path.name in SANITIZED:
+        if i.path.name in SANITIZED and not i.get_closest_marker("alone"):
             i.add_marker("sanitize")
     if config.getoption("--long"):
         return
