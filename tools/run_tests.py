@@ -220,8 +220,9 @@ def scenarios(label, files, tally, counted, mark="", env=None, extra=()):
     env = env or {}
     both = f"({mark}) and " if mark else ""
     passed, failed = scenario_pass(files, both + "not alone", env, label, WORKERS, extra)
-    p, f = scenario_pass(files, both + "alone", env, label, 1, extra)
-    passed, failed = passed + p, failed + f
+    if not mark: # a sanitizer's time and memory say nothing
+        p, f = scenario_pass(files, "alone", env, label, 1, extra)
+        passed, failed = passed + p, failed + f
     lost = []
     for ident, out in failed:
         again, _, out2 = pytest_run([ident, *extra], env)
