@@ -64,14 +64,15 @@ static unsigned wanted_threads(const struct conf *c)
 static int make_threads(struct proxy *p, unsigned wanted, char *why, size_t why_size)
 {
 	while (p->nthreads < wanted) {
-		struct thread *t = thread_start(p, p->nthreads);
+		const unsigned n = p->nthreads;
+		struct thread *t = thread_start(p, n);
 
 		if (t == NULL) {
-			snprintf(why, why_size, "thread %u of %u cannot be started",
-			         p->nthreads + 1, wanted);
+			snprintf(why, why_size, "thread %u of %u cannot be started", n + 1, wanted);
 			return ERR_SYSTEM;
 		}
-		p->threads[p->nthreads++] = t;
+		p->threads[n] = t;
+		p->nthreads = n + 1; /* other threads read it: wake_others() */
 	}
 	return OK;
 }

@@ -68,9 +68,10 @@ static bool queue_try(struct thread *t, struct pool_shared *s)
 static void wake_others(struct thread *t)
 {
 	struct proxy *p = t->proxy;
+	const unsigned n = p->nthreads;
 	unsigned i;
 
-	for (i = 0; i < p->nthreads; i++)
+	for (i = 0; i < n; i++)
 		if (p->threads[i] != t)
 			loop_wake(p->threads[i]->loop);
 }

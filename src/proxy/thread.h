@@ -83,7 +83,8 @@ struct proxy {
 	struct snapshot *current;
 	struct snapshot *prepared;
 	struct thread *threads[BOARD_THREADS];
-	unsigned nthreads; /* made; those above the wanted number are retired */
+	_Atomic unsigned nthreads; /* made; those above the wanted number are retired. Grows only,
+	                            * after the entry in `threads` is there. */
 	struct access_log *log;
 	int notify; /* eventfd: passive failures for check; -1: none */
 	pthread_mutex_t lock;
