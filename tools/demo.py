@@ -10,6 +10,7 @@ in a process that was killed."""
 import argparse
 import collections
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -85,6 +86,8 @@ class Demo:
         self.say(f"{CLIENTS} clients send GET and POST, one after the other, as fast as they can")
 
     def stop(self):
+        for s in self.servers.values():
+            s.cont() # what one of them holds would hold up the clients' end
         if self.load:
             self.load.stop()
         if self.node:
@@ -276,7 +279,6 @@ def live():
             note, action = steps[turn % len(steps)]
             action()
     except KeyboardInterrupt:
-        print()
         return 0
     finally:
         demo.stop()
@@ -290,6 +292,8 @@ def main():
     parser.add_argument("--break", dest="broken", choices=("retries", "restart"),
                         help="switch that off; the demonstration must fail then")
     args = parser.parse_args()
+    for sig in (signal.SIGTERM, signal.SIGHUP): # what was started is ended in any case
+        signal.signal(sig, signal.default_int_handler)
     if args.once or args.broken or not sys.stdout.isatty():
         return once(args.broken)
     return live()
@@ -298,6 +302,8 @@ def main():
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(1)
     except (AssertionError, subprocess.SubprocessError) as e:
         print(f"the demonstration could not be run: {e}", file=sys.stderr)
         sys.exit(1)
