@@ -49,7 +49,9 @@ def configuration(rng, ports, origins, log_path):
         "pools": {"web": pool(rng.sample(NAMES, rng.randrange(1, 4)) if rng else NAMES)},
     }
     if pick([True, False], True):
-        conf["listeners"]["two"] = {"bind": f"127.0.0.1:{ports[1]}", **copy.deepcopy(listener)}
+        conf["listeners"]["two"] = {"bind": f"127.0.0.1:{ports[1]}",
+                                    "max_connections": pick([6, 100], 100),
+                                    **copy.deepcopy(listener)}
     if pick([True, False], True):
         conf["pools"]["alt"] = pool(rng.sample(NAMES, 2) if rng else NAMES)
         conf["routes"]["a"] = {"path": "/a", "to": "alt"}

@@ -317,6 +317,7 @@ class Session:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=STUCK)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = b""
+        self.now = ""
         self.eof = self.reset = False
         self.got = self.sent = 0
         total = sum(len(r.head) + len(r.body) for r in self.requests)
@@ -338,6 +339,11 @@ class Session:
         if how == "rst":
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
         raise Gone()
+
+    def note(self, error):
+        """A reset that a send has told of is not told again by recv."""
+        if isinstance(error, ConnectionResetError):
+            self.reset = True
 
     def take(self, timeout):
         """Reads what there is; False when nothing came."""
@@ -369,7 +375,8 @@ class Session:
                         self.sock.settimeout(STUCK)
                         try:
                             self.sock.sendall(piece)
-                        except OSError:
+                        except OSError as e:
+                            self.note(e)
                             return False
                     self.leave()
                     return False
@@ -384,7 +391,8 @@ class Session:
                         n = self.sock.send(piece)
                     except BlockingIOError:
                         continue
-                    except OSError:
+                    except OSError as e:
+                        self.note(e)
                         return False
                     finally:
                         self.sock.setblocking(True)
@@ -459,6 +467,7 @@ class Session:
 
     def answer(self, q, a=None):
         """The whole answer to q, checked; whether the connection can go on."""
+        self.now = f"{q.name}, {q.head[:20]!r}, body {len(q.body)}"
         while a is None or (a.status < 200 and a.status != 101):
             a = self.interim_or_final(q)
         coding = a.get("transfer-encoding")
@@ -570,7 +579,7 @@ class Session:
         except (ConnectionError, BrokenPipeError):
             self.record.count("sessions cut")
         except (TimeoutError, ValueError) as e:
-            self.record.fault(f"{self.requests[0].name} ({talk.__name__}, abort at "
+            self.record.fault(f"{self.now} ({talk.__name__}, abort at "
                               f"{self.abort_sent} sent, {self.abort_got} got): {e}")
         finally:
             self.sock.close()
