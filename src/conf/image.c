@@ -139,22 +139,17 @@ void walk_list(struct walk *w, struct conf_list *l)
 	}
 }
 
-static uint64_t hash_more(uint64_t h, const void *data, size_t len)
-{
-	return hash_bytes(h, data, len);
-}
-
 static uint64_t layout_rows(uint64_t h, const struct rows *rows)
 {
-	h = hash_more(h, &rows->size, sizeof(rows->size));
+	h = hash_bytes(h, &rows->size, sizeof(rows->size));
 	for (const struct row *r = rows->v; r->name; r++) {
 		uint32_t numbers[] = { r->offset, r->with, r->flags };
 
-		h = hash_more(h, r->name, strlen(r->name));
-		h = hash_more(h, r->type->name, strlen(r->type->name));
-		h = hash_more(h, numbers, sizeof(numbers));
+		h = hash_bytes(h, r->name, strlen(r->name));
+		h = hash_bytes(h, r->type->name, strlen(r->type->name));
+		h = hash_bytes(h, numbers, sizeof(numbers));
 		for (unsigned i = 0; r->choices && r->choices[i]; i++) {
-			h = hash_more(h, r->choices[i], strlen(r->choices[i]));
+			h = hash_bytes(h, r->choices[i], strlen(r->choices[i]));
 		}
 		if (r->sub) {
 			h = layout_rows(h, r->sub);

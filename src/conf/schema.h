@@ -38,13 +38,12 @@ enum redo {
 
 enum row_flags {
 	ROW_REQUIRED = 1,
-	ROW_HIDDEN = 2, /* derived: not in the file, only in the image */
-	ROW_SECRET = 4,
-	ROW_LOWER = 8,      /* letters become lower case */
-	ROW_ONE = 16,       /* a list that may be written as one value */
-	ROW_WIDE = 32,      /* a number of 64 bits */
-	ROW_LATER = 64,     /* for a later version: refused, with these words */
-	ROW_OPTIONAL = 128, /* 0 or empty means "not set": not shown */
+	ROW_HIDDEN = 2,    /* derived: not in the file, only in the image */
+	ROW_LOWER = 4,     /* letters become lower case */
+	ROW_ONE = 8,       /* a list that may be written as one value */
+	ROW_WIDE = 16,     /* a number of 64 bits */
+	ROW_LATER = 32,    /* for a later version: refused, with these words */
+	ROW_OPTIONAL = 64, /* 0 or empty means "not set": not shown */
 };
 
 /* A type of value. Objects are structs of conf.h; the member lies at row->offset. */
@@ -98,10 +97,13 @@ extern const struct rows schema_root;
 extern const struct rows schema_listener, schema_route, schema_pool, schema_server, schema_check;
 extern const struct rows schema_passive, schema_access_log;
 
-#define ROW_AT(type, row, object)    ((type *)((char *)(object) + (row)->offset))
-#define ROW_WITH(type, row, object)  ((type *)((char *)(object) + (row)->with))
-#define ROW_CAT(type, row, object)   ((const type *)((const char *)(object) + (row)->offset))
-#define ROW_CWITH(type, row, object) ((const type *)((const char *)(object) + (row)->with))
+/* The member of an object that a row, or its companion, is about; const in CAT and CWITH. */
+#define ROW_AT(type, row, object)   ((type *)(void *)((char *)(object) + (row)->offset))
+#define ROW_WITH(type, row, object) ((type *)(void *)((char *)(object) + (row)->with))
+#define ROW_CAT(type, row, object) \
+	((const type *)(const void *)((const char *)(object) + (row)->offset))
+#define ROW_CWITH(type, row, object) \
+	((const type *)(const void *)((const char *)(object) + (row)->with))
 
 /* types.c: single values */
 extern const struct row_type type_bool, type_count, type_percent, type_duration, type_size;

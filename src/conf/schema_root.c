@@ -61,7 +61,7 @@ static const struct row control_rows[] = {
 	  .redo = REDO_CONTROL, .flags = ROW_REQUIRED,
 	  .doc = "Address of the HTTP API, /metrics and /health." },
 	{ "token", &type_secret, OF(conf, control.token), .check = check_token,
-	  .redo = REDO_CONTROL, .flags = ROW_SECRET | ROW_OPTIONAL,
+	  .redo = REDO_CONTROL, .flags = ROW_OPTIONAL,
 	  .doc = "Secret that changes over that address must carry (Authorization: Bearer); "
 	         "without it only the control socket may change things. file:PATH and cred:NAME "
 	         "take it from elsewhere." },

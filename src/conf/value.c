@@ -200,10 +200,10 @@ int value_share(struct str text, double *ret, const char **ret_why)
 	bool point = false, digits = false;
 
 	text.len -= percent;
-	for (size_t i = 0; i < text.len; i++) {
+	for (size_t i = 0; i < MIN(text.len, 20); i++) {
 		if (text.s[i] == '.' && !point) {
 			point = true;
-		} else if (i < 20 && is_digit(text.s[i])) {
+		} else if (is_digit(text.s[i])) {
 			digits = true;
 			scale *= point ? 10 : 1;
 			value = value * 10 + (text.s[i] - '0');
@@ -213,7 +213,7 @@ int value_share(struct str text, double *ret, const char **ret_why)
 		}
 	}
 	value = value / scale / (percent ? 100 : 1);
-	if (!digits || value > 1) {
+	if (!digits || text.len > 20 || value > 1) {
 		*ret_why = "is not a share between 0 and 1, like 0.1 or 10%";
 		return ERR_INVALID;
 	}
