@@ -18,6 +18,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import checks # noqa: E402
 import contenders # noqa: E402
 import limits # noqa: E402
 from loadgen import parse_wrk # noqa: E402
@@ -195,6 +196,18 @@ def load_rows(report):
     return [report.verdict("milliseconds to load them", check, 300, f"{check:.0f}")]
 
 
+def check_rows(report):
+    out, rows = {kind: checks.measure(kind=kind) for kind in ("http", "tcp")}, []
+    report.say("## 10,000 servers checked every 2 s: percent of a core, all processes of the node\n")
+    report.table(["", "all", *checks.ROLES, "probes per second"],
+                 [[kind, f"{m['all']:.1f}", *(f"{m[r]:.1f}" for r in checks.ROLES),
+                   f"{m['probes']:.0f}"] for kind, m in out.items()])
+    for kind, m in out.items():
+        rows.append(report.verdict(f"percent of a core, 10,000 {kind} checks", m["all"], 25,
+                                   f"{m['all']:.1f}"))
+    return rows
+
+
 def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as f:
         models = [x.split(":", 1)[1].strip() for x in f if x.startswith("model name")]
@@ -233,6 +246,7 @@ def main():
         if not args.no_limits:
             rows += memory_rows(report, origin, 1000 if args.quick else 10000)
             rows += load_rows(report)
+            rows += [] if args.quick else check_rows(report)
     finally:
         origin.stop()
     report.say("## Limits\n")
