@@ -71,6 +71,10 @@ ssize_t stream_recv(struct stream *s, void *p, size_t size)
 		return n;
 	}
 	s->readable = false;
+	if (n == 0 && s->error != 0) { /* the kernel tells of an error once only */
+		errno = s->error;
+		return ERR_SYSTEM;
+	}
 	if (n == 0) {
 		s->eof = true;
 		return ERR_CLOSED;
@@ -94,8 +98,12 @@ static ssize_t send_some(struct stream *s, const struct iovec *iov, int n)
 		s->writable = false;
 		return 0;
 	}
-	if (sent < 0)
+	if (sent < 0) {
 		s->broken = true;
+		/* EPIPE tells of nothing that recv(2) does not: the end had come before. */
+		if (errno != EPIPE && s->error == 0)
+			s->error = (uint16_t)errno;
+	}
 	return sent;
 }
 

@@ -36,12 +36,13 @@ void flow_free(struct flow *f);
 
 struct stream {
 	struct loop_io io;
-	bool readable; /* the kernel may have bytes for us */
-	bool writable; /* the kernel may take bytes */
-	bool hup;      /* the other side has ended its direction: read on until the end */
-	bool eof;      /* and we have read to there */
-	bool ended;    /* we have ended our direction */
-	bool broken;   /* reset or another error: nothing works any more */
+	bool readable;  /* the kernel may have bytes for us */
+	bool writable;  /* the kernel may take bytes */
+	bool hup;       /* the other side has ended its direction: read on until the end */
+	bool eof;       /* and we have read to there */
+	bool ended;     /* we have ended our direction */
+	bool broken;    /* reset or another error: nothing works any more */
+	uint16_t error; /* errno that a send has told of: recv(2) would show an orderly end then */
 	struct flow out;
 };
 

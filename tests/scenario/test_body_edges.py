@@ -2,8 +2,13 @@
 """Bodies whose end falls on, just before or just after the end of what one read brings: edge
 triggered events come once, so that each byte must be fetched when it is announced."""
 
+import os
+import signal
+import threading
+
 import pytest
 from conftest import Conn, free_port, simple
+from stand import origin # noqa, pylint: disable=unused-import
 
 READ = 65536 # bytes of one read of the proxy
 SIZES = [1, READ - 1000, READ - 200, READ - 70, READ - 58, READ - 1, READ, READ + 1, READ + 70,
@@ -58,3 +63,32 @@ def test_body_in_many_pieces(echo):
         for _ in range(50):
             c.send(b"z" * 1000)
         assert c.recv_response().body == b"z" * 50000
+
+
+def test_reset_that_a_send_has_told_of(node, origin):
+    """The error of a socket is told once. Where the sending of the request's body got it, the
+    answer that ends with the connection must not seem whole."""
+    go, done = threading.Event(), threading.Event()
+
+    def serve(peer):
+        peer.recv_until(b"\r\n\r\n")
+        peer.send(b"HTTP/1.1 200 OK\r\n\r\npart")
+        go.wait(60)
+        peer.reset()
+        done.set()
+    port = free_port()
+    n = node(simple(port, [origin(serve).address], check=False))
+    proxy = n.role_pid("proxy")
+    with Conn(port) as c:
+        c.request("POST", "/", {"Content-Length": "1000"})
+        assert c.recv_head().status == 200
+        assert c.recv_until(b"part") == b"part"
+        os.kill(proxy, signal.SIGSTOP) # so that both are there when it looks, the body first
+        try:
+            c.send(b"x" * 10)
+            go.set()
+            assert done.wait(60)
+        finally:
+            os.kill(proxy, signal.SIGCONT)
+        with pytest.raises(ConnectionResetError):
+            c.sock.recv(100)

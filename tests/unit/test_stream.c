@@ -463,12 +463,19 @@ static void test_recv_reset(void **state)
 
 static void test_send_reset(void **state)
 {
+	char got[8];
+
 	net_close_reset(peer);
 	peer = -1;
 	note(0);
 	assert_int_equal(send_all("x", 1), ERR_SYSTEM);
 	assert_true(errno == ECONNRESET || errno == EPIPE);
 	assert_true(s.broken);
+	/* The kernel has told of it and would show an end in order now. */
+	s.readable = true;
+	assert_int_equal(stream_recv(&s, got, sizeof(got)), ERR_SYSTEM);
+	assert_int_equal(errno, ECONNRESET);
+	assert_false(s.eof);
 }
 
 static int peer_reads(void)
