@@ -38,7 +38,8 @@ def check_tidy():
         results = list(pool.map(some, groups))
     lines = []
     for _, out in results:
-        lines += [x for x in out.splitlines() if not x.endswith("warnings generated.")
+        lines += [x for x in out.splitlines()
+                  if not x.endswith((" warning generated.", " warnings generated."))
                   and not x.startswith(("Suppressed ", "Use -header-filter"))]
     return max((s for s, _ in results), default=0), "\n".join(lines)
 
@@ -51,8 +52,8 @@ def check_cppcheck():
     return run(["cppcheck", "--quiet", "--enable=warning,performance,portability", "--inline-suppr",
                 "--std=c11", "--error-exitcode=1", "-j2", "-D_GNU_SOURCE", "-D__linux__",
                 '-DHOLDFAST_VERSION=""', "--suppress=missingIncludeSystem",
-                "--suppress=normalCheckLevelMaxBranches", "--suppress=unknownMacro", "--suppress=invalidPointerCast",
-                "--suppress=ctuuninitvar", f"--include={queue}", "-Isrc", "src"])
+                "--suppress=normalCheckLevelMaxBranches", "--suppress=unknownMacro",
+                "--suppress=invalidPointerCast", "--suppress=ctuuninitvar", f"--include={queue}", "-Isrc", "src"])
 
 
 def check_clang():

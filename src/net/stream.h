@@ -26,7 +26,7 @@ static inline bool flow_empty(const struct flow *f)
 }
 static inline struct str flow_str(const struct flow *f)
 {
-	return (struct str){ f->p ? f->p + f->off : NULL, f->len };
+	return (struct str){ f->len > 0 ? f->p + f->off : NULL, f->len };
 }
 /* OK or ERR_NOMEM. */
 int flow_add(struct flow *f, const void *data, size_t len);

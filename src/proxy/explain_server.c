@@ -253,6 +253,7 @@ int explain_pool(const struct conf_pool *pool, struct board *b, const struct htt
 		c.words[i] = board_server_word(board_server(b, pool->servers[i].slot)).word;
 		c.active[i] = active_on(b, pool->servers[i].slot);
 	}
+	/* It loses track of a pointer in a structure. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	c.eligible = balance_weights(pool, c.words, c.weights, &c.panic);
 	for (unsigned i = 0; i < pool->nservers; i++)
 		c.sum += c.weights[i];

@@ -97,7 +97,6 @@ void servers_sweep(struct thread *t, const struct snapshot *snap)
 		    s->slot < snap->slots ? snap->by_slot[s->slot] : NULL;
 		union server_word w = board_server_word(s->board);
 
-		next = TAILQ_NEXT(s, link);
 		s->users++;
 		if (t->by_slot[s->slot] == s &&
 		    (conf == NULL || !net_addr_eq(&conf->address, &s->address))) {
