@@ -92,10 +92,16 @@ void queue_next(struct thread *t, uint32_t pool_slot)
 
 void queue_all(struct thread *t)
 {
-	struct pool_shared *s, *next;
+	struct pool_shared *s;
+	unsigned n = 0;
 
-	for (s = TAILQ_FIRST(&t->queues); s != NULL; s = next) {
-		next = TAILQ_NEXT(s, link);
+	/* Trying takes queues off the list and puts them at its end: as many turns as there are
+	 * queues now, not until the end of the list. */
+	TAILQ_FOREACH (s, &t->queues, link)
+		n++;
+	while (n-- > 0 && (s = TAILQ_FIRST(&t->queues)) != NULL) {
+		TAILQ_REMOVE(&t->queues, s, link);
+		TAILQ_INSERT_TAIL(&t->queues, s, link);
 		while (queue_try(t, s))
 			;
 	}

@@ -239,6 +239,31 @@ def test_limit_of_one_server(node, whoami):
     held.close()
 
 
+def test_queues_of_two_pools(node, whoami):
+    """Both are full and one waits in each: the thread that tries them goes on with others."""
+    servers = {name: whoami(name, "--latency", "1500ms") for name in "ab"}
+    servers["c"] = whoami("c")
+    port = free_port()
+    conf = one_thread(simple(port, []))
+    conf["pools"] = {name: {"servers": {name: w.address}, "max_connections": 1,
+                            "queue_timeout": "60s", "check": {"tcp": True}}
+                     for name, w in servers.items()}
+    conf["routes"] = {name: {"path": f"/{name}", "to": name} for name in servers}
+    n = node(conf)
+    waiting = []
+    for path in ("/a", "/b", "/a", "/b"):
+        c = Conn(port, 60)
+        c.request(path=path)
+        waiting.append(c)
+    for pool in "ab":
+        key = f'holdfast_pool_queued_total{{pool="{pool}"}}'
+        wait_for(lambda k=key: n.metrics().get(k) == 1, what=f"one that waits for pool {pool}")
+    assert take(port, 5, path="/c") == {"c": 5}
+    for c in waiting:
+        assert c.recv_response().status == 200
+        c.close()
+
+
 def test_queue_timeout(node, whoami):
     a = whoami("a")
     port = free_port()
