@@ -35,8 +35,8 @@ def configuration(rng, ports, origins, log_path):
             "idle_connections": pick([1, 4, 256], 256),
             "queue_timeout": "3s",
         }
-        if pick([True, False], False):
-            out["max_connections"] = rng.choice([2, 6])
+        if pick([True, True, False], False): # queues
+            out["max_connections"] = rng.choice([1, 2, 6])
         return out
     listener = {"timeouts": {"connect": "3s", "response": f"{4 * SLOW:.0f}s",
                              "keep_alive": pick(["300ms", "2s"], "1s")}}
