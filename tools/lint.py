@@ -53,7 +53,8 @@ def check_cppcheck():
                 "--std=c11", "--error-exitcode=1", "-j2", "-D_GNU_SOURCE", "-D__linux__",
                 '-DHOLDFAST_VERSION=""', "--suppress=missingIncludeSystem",
                 "--suppress=normalCheckLevelMaxBranches", "--suppress=unknownMacro",
-                "--suppress=invalidPointerCast", "--suppress=ctuuninitvar", f"--include={queue}", "-Isrc", "src"])
+                "--suppress=invalidPointerCast", "--suppress=ctuuninitvar", f"--include={queue}",
+                "-Isrc", "src"])
 
 
 def check_clang():
