@@ -124,6 +124,12 @@ int loop_modify_level(struct loop *l, struct loop_io *io, uint32_t events)
 	return epoll_ctl(l->epfd, EPOLL_CTL_MOD, io->fd, &e) < 0 ? ERR_SYSTEM : OK;
 }
 
+void loop_rearm(struct loop *l, struct loop_io *io, uint32_t events)
+{
+	/* It can fail for what is not registered only. */
+	CHECK(loop_modify_level(l, io, events | EPOLLET) == OK);
+}
+
 void loop_remove(struct loop *l, struct loop_io *io)
 {
 	int saved = errno;

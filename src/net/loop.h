@@ -89,6 +89,9 @@ int loop_add(struct loop *l, struct loop_io *io, uint32_t events);
 int loop_add_level(struct loop *l, struct loop_io *io, uint32_t events, bool exclusive);
 /* Changes the events of a level-triggered registration. */
 int loop_modify_level(struct loop *l, struct loop_io *io, uint32_t events);
+/* Has an edge-triggered registration's present readiness reported once more, in a later turn and
+ * behind what is ready already: for who stops although there is more. The same events as before. */
+void loop_rearm(struct loop *l, struct loop_io *io, uint32_t events);
 /* Unregisters; the caller closes the descriptor (closing alone suffices where it is the only
  * copy of it; then set io->fd to -1). Later events of this turn for io are not delivered.
  * After loop_remove the object of io may be freed at once; after a mere close it must live until

@@ -12,6 +12,9 @@
 #include "base/str.h"
 #include "net/loop.h"
 
+#define STREAM_EVENTS (LOOP_IN | LOOP_OUT | LOOP_RDHUP)
+#define STREAM_TURN   16 /* reads of one socket in a row; then others have their turn */
+
 /* Bytes that wait; holds no memory while empty. */
 struct flow {
 	char *p;
@@ -46,7 +49,7 @@ struct stream {
 	struct flow out;
 };
 
-/* Takes over fd (registered already: the caller's loop_add) in its initial state. */
+/* Takes over fd in its initial state; the caller registers it, for STREAM_EVENTS. */
 void stream_init(struct stream *s, int fd, loop_io_fn *fn);
 /* Notes what epoll reported. */
 static inline void stream_events(struct stream *s, uint32_t events)

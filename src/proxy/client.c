@@ -13,6 +13,7 @@
 
 #define LINGER_TIME  (2 * NS_PER_S)
 #define LINGER_BYTES (1024 * 1024)
+#define CLIENT_TURNS 64 /* requests answered at once of one client; then others have their turn */
 
 static void client_read(struct client *c);
 
@@ -193,10 +194,17 @@ static bool client_turn(struct client *c)
 
 static void client_read(struct client *c)
 {
+	unsigned turns = 0;
+
 	c->reading = true;
-	while (c->magic == CLIENT_MAGIC && c->x == NULL && c->state != CLIENT_LINGER &&
-	       client_turn(c))
-		;
+	while (c->magic == CLIENT_MAGIC && c->x == NULL && c->state != CLIENT_LINGER) {
+		if (turns++ == CLIENT_TURNS) {
+			loop_rearm(c->thread->loop, &c->s.io, STREAM_EVENTS);
+			break;
+		}
+		if (!client_turn(c))
+			break;
+	}
 	if (c->magic != CLIENT_MAGIC)
 		return;
 	c->reading = false;
@@ -233,7 +241,7 @@ static void client_event(struct loop_io *io, uint32_t events)
 			linger_read(c);
 		return;
 	}
-	if (c->s.readable)
+	if (c->s.readable || (!flow_empty(&c->in) && !c->partial))
 		client_read(c);
 }
 
@@ -266,7 +274,7 @@ void client_accept(struct listener *l, int fd, const struct net_addr *peer)
 		c->peer.in6 = peer->in6;
 	else
 		c->peer.sa.sa_family = AF_UNIX;
-	if (loop_add(t->loop, &c->s.io, LOOP_IN | LOOP_OUT | LOOP_RDHUP) != OK) {
+	if (loop_add(t->loop, &c->s.io, STREAM_EVENTS) != OK) {
 		net_close(fd);
 		slab_put(&t->client_slab, c);
 		return;

@@ -78,6 +78,7 @@ static bool request_pass(struct exchange *x, struct str data)
 bool request_pump(struct exchange *x)
 {
 	struct client *c = x->client;
+	unsigned reads = 0;
 
 	if (x->state == X_ENDED)
 		return false;
@@ -87,6 +88,10 @@ bool request_pump(struct exchange *x)
 		size_t want = THREAD_SCRATCH;
 		ssize_t n;
 
+		if (reads++ == STREAM_TURN) {
+			loop_rearm(x->thread->loop, &c->s.io, STREAM_EVENTS);
+			break;
+		}
 		if (x->body == HTTP_BODY_LENGTH)
 			want = MIN(want, x->body_left);
 		n = stream_recv(&c->s, x->thread->in, want);

@@ -232,6 +232,7 @@ static void response_end(struct exchange *x, ssize_t err)
 void response_pump(struct exchange *x)
 {
 	struct upstream *u;
+	unsigned reads = 0;
 
 	while ((x->state == X_SENT || x->state == X_RESPONSE) && (u = x->up) != NULL &&
 	       u->s.readable && flow_empty(&x->client->s.out)) {
@@ -239,6 +240,10 @@ void response_pump(struct exchange *x)
 		size_t had = x->state == X_SENT ? x->rin.len : 0;
 		ssize_t n;
 
+		if (reads++ == STREAM_TURN) {
+			loop_rearm(t->loop, &u->s.io, STREAM_EVENTS);
+			break;
+		}
 		if (had > 0)
 			memcpy(t->in, flow_str(&x->rin).s, had);
 		n = stream_recv(&u->s, t->in + had, THREAD_SCRATCH);

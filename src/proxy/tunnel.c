@@ -6,10 +6,17 @@
 /* From one socket to the other until nothing more is there or the sink is full; false on error. */
 static bool tunnel_half(struct exchange *x, struct stream *from, struct stream *to, uint64_t *bytes)
 {
-	while (from->readable && !from->eof && flow_empty(&to->out)) {
-		ssize_t n = stream_recv(from, x->thread->in, THREAD_SCRATCH);
-		struct iovec iov;
+	unsigned reads = 0;
 
+	while (from->readable && !from->eof && flow_empty(&to->out)) {
+		struct iovec iov;
+		ssize_t n;
+
+		if (reads++ == STREAM_TURN) {
+			loop_rearm(x->thread->loop, &from->io, STREAM_EVENTS);
+			return true;
+		}
+		n = stream_recv(from, x->thread->in, THREAD_SCRATCH);
 		if (n == ERR_AGAIN)
 			return true;
 		if (n == ERR_CLOSED)

@@ -203,7 +203,7 @@ struct upstream *upstream_connect(struct server *s, struct exchange *x, enum fai
 	stream_init(&u->s, fd, upstream_event);
 	u->s.writable = done;
 	u->timer.fn = upstream_timeout;
-	if (loop_add(t->loop, &u->s.io, LOOP_IN | LOOP_OUT | LOOP_RDHUP) != OK) {
+	if (loop_add(t->loop, &u->s.io, STREAM_EVENTS) != OK) {
 		net_close(fd);
 		slab_put(&t->upstream_slab, u);
 		return NULL;

@@ -98,6 +98,13 @@ def test_pipelined(down):
         assert [c.recv_response().status for _ in range(4)] == [503] * 4
 
 
+def test_many_pipelined(down):
+    """More than one turn answers, to a client that reads only when it has sent them all."""
+    with Conn(down) as c:
+        c.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
+        assert [c.recv_response().status for _ in range(1000)] == [503] * 1000
+
+
 def test_http10_closes(down):
     with Conn(down) as c:
         c.send("GET / HTTP/1.0\r\n\r\n")

@@ -399,6 +399,32 @@ static void test_edge(void **state)
 	close_pair(pair);
 }
 
+/* What was left in the socket is told of again, but not in the same turn. */
+static void test_rearm(void **state)
+{
+	struct loop *l = *state;
+	struct watcher w;
+	int pair[2];
+
+	make_pair(pair);
+	w = watch(l, pair[0]);
+	assert_int_equal(loop_add(l, &w.io, LOOP_IN | LOOP_OUT | LOOP_RDHUP), OK);
+	assert_int_equal(write(pair[1], "x", 1), 1);
+	loop_turn(l, LIMIT);
+	loop_turn(l, 0);
+	assert_int_equal(w.calls, 1);
+	for (int i = 2; i < 5; i++) {
+		loop_rearm(l, &w.io, LOOP_IN | LOOP_OUT | LOOP_RDHUP);
+		assert_int_equal(w.calls, i - 1);
+		loop_turn(l, LIMIT);
+		assert_int_equal(w.calls, i);
+		assert_true(w.events & LOOP_IN);
+		loop_turn(l, 0); /* once, as an edge */
+		assert_int_equal(w.calls, i);
+	}
+	close_pair(pair);
+}
+
 static void test_level(void **state)
 {
 	struct loop *l = *state;
@@ -741,6 +767,7 @@ int main(void)
 		WHEEL(test_timer_far_away),
 		WHEEL(test_timer_random),
 		LOOP(test_edge),
+		LOOP(test_rearm),
 		LOOP(test_level),
 		LOOP(test_add_errors),
 		LOOP(test_remove_pending),
