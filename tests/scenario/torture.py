@@ -100,7 +100,8 @@ class Visit:
         if field(head, b"x-id") != self.name:
             record.fault(f"the origin got a request that nobody sent: {head!r}")
         self.calm = "/calm/" in target
-        self.rng = random.Random(f"{record.seed}/{self.name}/{record.visit(self.method, self.name)}")
+        nth = record.visit(self.method, self.name)
+        self.rng = random.Random(f"{record.seed}/{self.name}/{nth}")
         self.keep = not re.search(rb"(?im)^connection: close\r$", head)
 
     def chance(self, p):
