@@ -92,9 +92,13 @@ def _stat(pid):
 
 
 def alive(pid):
-    """Whether a process exists and is no zombie."""
-    st = _stat(pid)
-    return st is not None and st[0] not in "ZX"
+    """Whether a process exists and is no zombie. The first thread is one while others, which hold
+    the same descriptors, still end."""
+    data = _proc(pid, "stat")
+    if not data:
+        return False
+    fields = data[data.rindex(b")") + 2:].split()
+    return fields[0] not in (b"Z", b"X") or int(fields[17]) > 1
 
 
 def wait_gone(pid, timeout=30):

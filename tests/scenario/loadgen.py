@@ -93,6 +93,8 @@ class Load:
         self.pause, self.timeout, self.keep_alive = pause, timeout, keep_alive
         self.prefix, self.host = prefix, host
         self.records = []
+        self.only_get = False
+        self._posting = [False] * threads
         self._stop = threading.Event()
         self._lists = [[] for _ in range(threads)]
         self._threads = [threading.Thread(target=self._run, args=(i,), daemon=True)
@@ -105,8 +107,11 @@ class Load:
         count = 0
         while not self._stop.is_set():
             count += 1
-            post = self.post_every and count % self.post_every == 0
+            due = self.post_every and count % self.post_every == 0
+            self._posting[number] = due
+            post = due and not self.only_get
             conn = self._one(conn, f"{self.prefix}-{number}-{count}", post, self._lists[number])
+            self._posting[number] = False
             if self.pause:
                 self._stop.wait(self.pause)
         if conn:
@@ -152,6 +157,13 @@ class Load:
             conn = None
         out.append(Sent(ident, method, start, time.time(), status, error, server))
         return conn
+
+    def no_posts(self, seconds=30):
+        """From now on only GET, until only_get is set to False; returns when no POST is open."""
+        self.only_get = True
+        deadline = time.monotonic() + seconds
+        while any(self._posting) and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def count(self):
         return sum(len(x) for x in self._lists)

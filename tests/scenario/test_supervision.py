@@ -428,7 +428,7 @@ def test_upgrade_refuses_no_connection_and_cuts_none(nodes, servers, own_binary)
         replace(own_binary, HOLDFAST)
         done = node.cli("upgrade")
         assert done.returncode == 0, done.stdout + done.stderr
-        wait_for(lambda: all(node.pids(n) and node.pids(n)[-1] != before[n] for n in before)
+        wait_for(lambda: all((pids := node.pids(n)) and pids[-1] != before[n] for n in before)
                  and all(r["ready"] for r in node.status()["roles"]), 60, "all roles replaced")
         before = {n: node.role_pid(n) for n in before}
     load.stop()
