@@ -127,7 +127,7 @@ struct snapshot *snapshot_new(struct proxy *p, const struct role_conf *rc, struc
 		s->max_connections = default_connections();
 	s->routes = route_table_new(s->conf);
 	if (s->routes == NULL || !merge_timeouts(s) || !index_servers(s) || !take_sockets(s, old)) {
-		snapshot_drop(s);
+		snapshot_abandon(s);
 		return NULL;
 	}
 	return s;

@@ -276,16 +276,17 @@ void upstream_keep(struct upstream *u, uint32_t max, uint64_t keep_alive)
 
 unsigned upstream_evict(struct thread *t, unsigned n)
 {
-	struct server *s;
+	struct server *s, *next;
 	unsigned closed = 0;
 
-	TAILQ_FOREACH (s, &t->servers, link) {
+	for (s = TAILQ_FIRST(&t->servers); s != NULL && closed < n; s = next) {
 		s->users++;
 		while (closed < n && !TAILQ_EMPTY(&s->idle)) {
 			upstream_close(TAILQ_LAST(&s->idle, upstream_list), false);
 			closed++;
 		}
-		s->users--;
+		next = TAILQ_NEXT(s, link);
+		server_unuse(s);
 	}
 	return closed;
 }
