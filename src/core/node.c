@@ -243,8 +243,9 @@ static void clean_up(struct parent *p)
 
 int node_run(const struct node_options *o)
 {
-	struct parent *p = parent_new(o);
+	static struct parent *p; /* one a process: what it holds ends with that */
 
+	p = parent_new(o);
 	logsink_default();
 	log_set_area("parent");
 	if (prepare(p) != OK)
