@@ -85,6 +85,13 @@ ssize_t stream_recv(struct stream *s, void *p, size_t size)
 	return ERR_SYSTEM;
 }
 
+bool stream_quiet(struct stream *s)
+{
+	char byte;
+
+	return recv(s->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 static ssize_t send_some(struct stream *s, const struct iovec *iov, int n)
 {
 	const struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };

@@ -65,6 +65,8 @@ static inline void stream_events(struct stream *s, uint32_t events)
 }
 /* Bytes read; ERR_AGAIN; ERR_CLOSED at the end; ERR_SYSTEM with errno. */
 ssize_t stream_recv(struct stream *s, void *p, size_t size);
+/* Whether it is open and has nothing to read at this moment, whatever events are on their way. */
+bool stream_quiet(struct stream *s);
 /* Sends, keeping what the kernel does not take now. OK, ERR_SYSTEM with errno, ERR_NOMEM. */
 int stream_send(struct stream *s, const struct iovec *iov, int n);
 /* Sends what waits. OK (also when some still waits), ERR_SYSTEM with errno. */

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include "base/check.h"
 #include "base/err.h"
@@ -162,21 +161,13 @@ static void upstream_timeout(struct loop_timer *timer)
 	upstream_close(u, false);
 }
 
-/* Whether a kept connection is open and quiet at this moment, whatever events are on their way. */
-static bool is_quiet(struct upstream *u)
-{
-	char byte;
-
-	return recv(u->s.io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
-
 struct upstream *upstream_reuse(struct server *s, struct exchange *x)
 {
 	struct upstream *u;
 
 	/* A request that cannot be sent twice is not sent on a connection that is over already:
 	 * that is worth a system call. The others are repeated when that happens. */
-	while ((u = TAILQ_FIRST(&s->idle)) != NULL && !x->repeatable && !is_quiet(u))
+	while ((u = TAILQ_FIRST(&s->idle)) != NULL && !x->repeatable && !stream_quiet(&u->s))
 		upstream_close(u, false);
 	if (u == NULL)
 		return NULL;
