@@ -23,9 +23,11 @@ ALLOWED = {
     "core": IPC,
     "proxy": ROLE,
     "check": ROLE,
+    "vrrp": ROLE,
     "control": ROLE,
     "lab": ROLE,
-    "cli": ROLE | {"lab"},
+    "drill": ROLE | {"lab"},
+    "cli": ROLE | {"lab", "drill"},
 }
 
 

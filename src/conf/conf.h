@@ -17,7 +17,11 @@
 #define CONF_MAX_ROUTES    16384
 #define CONF_MAX_POOLS     4096
 #define CONF_MAX_SERVERS   16384 /* of all pools together */
-#define CONF_MAX_NAME      59    /* so that "pool/server" has at most 119 characters */
+#define CONF_MAX_VIPS      64
+#define CONF_MAX_CHECKS    256
+#define CONF_MAX_NODES     64
+#define CONF_MAX_TRACK     16 /* conditions of a virtual IP */
+#define CONF_MAX_NAME      59 /* so that "pool/server" has at most 119 characters */
 
 struct conf_list { /* of strings */
 	const struct str *v;
@@ -176,7 +180,81 @@ struct conf_pool {
 
 struct conf_node { /* a machine that shares the file */
 	struct str name;
-	struct str address;
+	struct str address; /* as configured */
+	struct net_addr ip; /* port 0 */
+};
+
+/* --- virtual IPs ---------------------------------------------------------------------------- */
+
+/* What must be well for a node to be preferred. */
+enum conf_condition {
+	CONDITION_PROXY,     /* "proxy": the role accepts and answers */
+	CONDITION_POOL,      /* "pool.NAME": at least `min` of its servers are in service */
+	CONDITION_CHECK,     /* "check.NAME": a check of the map `checks` */
+	CONDITION_INTERFACE, /* "interface.NAME": there, up, with a carrier */
+	CONDITION_GATEWAY,   /* "gateway": the default gateway answers */
+};
+
+struct conf_track {
+	struct str name;   /* as configured: "pool.web" */
+	uint32_t kind;     /* enum conf_condition */
+	struct str object; /* "web" of "pool.web"; "" for proxy and gateway */
+	uint32_t index;    /* in conf->pools or conf->checks */
+	uint32_t min;      /* pools: 1 */
+	uint32_t weight;   /* taken from the priority on failure; 0: the low band instead */
+};
+
+struct conf_vip_address {
+	struct str text;    /* "10.77.0.100/24" */
+	struct net_addr ip; /* port 0 */
+	uint32_t prefix;    /* length; without "/": 32 or 128 */
+	bool derived;       /* the link-local one that IPv6 needs first and the file did not give */
+};
+
+struct conf_vip_node {
+	struct str name;
+	uint32_t node;     /* index in conf->nodes */
+	uint32_t priority; /* 1 … 254 */
+};
+
+struct conf_notify { /* told of each transition, in order */
+	struct conf_list exec;
+	struct str user;    /* of exec; "": the roles' user */
+	uint64_t timeout;   /* of one call, 10s */
+	struct str webhook; /* URL; "": none */
+};
+
+struct conf_vip {
+	struct str name;
+	const struct conf_vip_address *addresses; /* all of one family */
+	uint32_t naddresses;
+	struct str interface;
+	uint32_t router_id;                /* 1 … 255 */
+	uint32_t version;                  /* 2 or 3 */
+	uint64_t advertise;                /* whole centiseconds; whole seconds with version 2 */
+	const struct conf_vip_node *nodes; /* by name */
+	uint32_t nnodes;
+	bool preempt;
+	uint64_t preempt_delay; /* with preempt: so long a well node waits before it takes over */
+	bool unicast_peers;     /* to the addresses of the other nodes, instead of multicast */
+	bool plain_checksum;    /* version 3, IPv4: without the pseudo-header, as RFC 9568 says */
+	bool virtual_mac;       /* addresses on a macvlan with the MAC of the RFC */
+	struct str password;    /* version 2; at most 8 characters; "": none */
+	struct str group;       /* sync group; "": none */
+	uint64_t
+	    handover; /* established connections are kept so long after a planned one; 0: not */
+	const struct conf_track *track;
+	uint32_t ntrack;
+	struct conf_notify notify;
+};
+
+/* What drills may show before they count as failed. UINT64_MAX: not set. */
+struct conf_slo_limits {
+	struct str name;      /* the scenario; "" for the limits of all */
+	uint64_t outage;      /* ns without a good answer */
+	uint64_t failed;      /* requests */
+	uint64_t recovery;    /* ns until all is well again */
+	uint64_t split_brain; /* ns during which two nodes held an address */
 };
 
 struct conf {
@@ -213,7 +291,19 @@ struct conf {
 	uint32_t npools;
 	const struct conf_node *nodes;
 	uint32_t nnodes;
+	uint32_t self; /* which of the nodes this is; CONF_NO_NODE; set by the parent */
+	/* Named checks: each is a pool of one server that no route leads to, so that probes,
+	 * damping and the board treat it as any other. The server's id is "check.NAME". */
+	const struct conf_pool *checks;
+	uint32_t nchecks;
+	const struct conf_vip *vips;
+	uint32_t nvips;
+	struct conf_slo_limits slo;
+	const struct conf_slo_limits *slo_drills; /* by name; what is not set there is slo's */
+	uint32_t nslo_drills;
 };
+
+#define CONF_NO_NODE UINT32_MAX
 
 /* --- loading -------------------------------------------------------------------------------- */
 
@@ -257,6 +347,18 @@ int conf_image_seal(int fd, const struct conf *c);
 const struct conf_pool *conf_pool_find(const struct conf *c, struct str name);
 const struct conf_server *conf_server_find(const struct conf *c, struct str id,
                                            const struct conf_pool **ret_pool);
+
+const struct conf_vip *conf_vip_find(const struct conf *c, struct str name);
+const struct conf_node *conf_node_find(const struct conf *c, struct str name);
+/* The place of a node in a virtual IP's list; NULL where it may not hold it. */
+const struct conf_vip_node *conf_vip_node(const struct conf_vip *v, uint32_t node);
+/* Which node this machine is: the one of that name; without a name the one called as the host, else
+ * the only one whose address is among `own`. CONF_NO_NODE where none or several are. */
+uint32_t conf_node_self(const struct conf *c, const char *name, const char *host,
+                        const struct net_addr *own, unsigned nown);
+/* The priority of an unwell node in the low band: 1 for the lowest of the nodes that may hold it,
+ * 2 for the next … so that their order is kept. */
+uint32_t conf_vip_low_priority(const struct conf_vip *v, uint32_t node);
 
 /* The effective configuration as YAML or JSON, defaults included, secrets as ***. */
 void conf_show(const struct conf *c, bool json, struct buf *out);

@@ -19,6 +19,7 @@ enum role_fd_kind {
 	ROLE_FD_CONTROL,    /* TCP listening socket of control.bind; to control */
 	ROLE_FD_SOCKET,     /* listening control socket; to control */
 	ROLE_FD_NOTIFY,     /* eventfd on which proxy tells check of passive failures; to both */
+	ROLE_FD_STATES,     /* eventfd on which check tells vrrp that a state changed; to both */
 };
 
 struct role_fd {
@@ -52,8 +53,13 @@ struct role {
 };
 
 struct role_ops {
-	const char *name; /* "proxy" */
-	bool keeps_conf;  /* it calls role_release for each configuration it no longer uses */
+	const char *name;      /* "proxy" */
+	bool keeps_conf;       /* it calls role_release for each configuration it no longer uses */
+	bool realtime;         /* runs before all others where that is permitted */
+	bool overlaps;         /* on upgrade its successor is made ready before it ends */
+	uint64_t capabilities; /* that it keeps, bits as in capabilities(7); 0: none */
+	/* Whether a node with this configuration needs it; NULL: always. */
+	bool (*wanted)(const struct conf *c);
 	/* Set up with the first configuration; calls role_ready() when it does its work, now or
 	 * later. An error ends the process with why as its reason. */
 	int (*start)(struct role *r, const struct role_conf *first, char *why, size_t why_size);

@@ -28,7 +28,14 @@
 	X(UPGRADE, "control -> parent: execute the new binary") \
 	X(UPGRADED, "parent -> control: err, text") \
 	X(EXEC, "check -> parent: run the exec check of a server") \
-	X(EXECUTED, "parent -> check: how it ended")
+	X(EXECUTED, "parent -> check: how it ended") \
+	X(SWITCHOVER, "control -> parent -> vrrp: give a virtual IP up, or take it") \
+	X(SWITCHED, "vrrp -> parent -> control: err, text") \
+	X(NODE, "parent -> vrrp: whether the node is drained; vrrp -> parent: err, text") \
+	X(YIELD, "parent -> vrrp: give up all virtual IPs, the node ends") \
+	X(YIELDED, "vrrp -> parent: nothing is held any more") \
+	X(HOOK, "vrrp -> parent: run the hooks of a transition; parent -> control: the webhook") \
+	X(HOOKED, "parent -> vrrp: the exec hook has ended")
 
 enum ipc_type {
 #define IPC_ENUM(name, doc) IPC_##name,
@@ -81,6 +88,33 @@ int ipc_send_result(int fd, enum ipc_type type, uint32_t id, int err, uint32_t c
                     const char *text);
 /* Reads such a payload; false where it is none. The text always ends with NUL. */
 bool ipc_result(const struct ipc_msg *m, struct ipc_result *ret);
+
+/* SWITCHOVER. */
+struct ipc_switchover {
+	char vip[64];
+	char to[64]; /* node; "": the best other one */
+};
+
+/* NODE. Orders for the node itself travel as ORDER with the target IPC_NODE_TARGET. */
+#define IPC_NODE_TARGET "@node"
+struct ipc_node {
+	uint32_t drained;
+};
+
+/* HOOK and HOOKED: a transition of a virtual IP. States are words. */
+struct ipc_hook {
+	uint64_t number; /* of this node's transitions of that virtual IP, 1 … */
+	uint64_t wall_ms;
+	char vip[64];
+	char from[16];
+	char to[16];
+	char reason[160];
+	char addresses[256];
+	char interface[16];
+	int32_t priority;
+	int32_t status; /* HOOKED: as in ipc_exec */
+	char output[256];
+};
 
 /* EXEC and EXECUTED. */
 struct ipc_exec {

@@ -100,6 +100,18 @@ struct board_server *board_server(struct board *b, uint32_t slot)
 	return &b->servers[slot];
 }
 
+struct board_pulse *board_pulse(struct board *b, unsigned instance, unsigned thread)
+{
+	CHECK(instance < BOARD_INSTANCES && thread < BOARD_THREADS);
+	return &b->pulses[instance][thread];
+}
+
+struct board_vip *board_vip(struct board *b, unsigned n)
+{
+	CHECK(n < BOARD_MAX_VIPS);
+	return &b->vips[n];
+}
+
 struct board_live *board_live(struct board *b, unsigned instance, uint32_t slot)
 {
 	CHECK(instance < BOARD_INSTANCES && slot < BOARD_MAX_SERVERS);

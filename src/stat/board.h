@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "stat/vip.h"
 
 enum board_kind { BOARD_LISTENER, BOARD_ROUTE, BOARD_POOL, BOARD_SERVER, BOARD_KINDS };
 
@@ -154,6 +155,13 @@ struct board_server {
 	_Atomic uint32_t fail_why;    /* enum fail_why of the last one */
 } __attribute__((aligned(64)));
 
+/* Sign of life of one thread of a proxy: monotonic ns, at most BOARD_PULSE_EVERY old while it
+ * works; 0: no such thread. Written by that thread only. */
+#define BOARD_PULSE_EVERY (100 * 1000000ULL)
+struct board_pulse {
+	_Atomic uint64_t ns;
+} __attribute__((aligned(64)));
+
 /* What the threads of one proxy share about a server to be right. Cleared when one starts. */
 struct board_live {
 	_Atomic uint32_t active; /* requests on it now */
@@ -166,7 +174,8 @@ struct board_role {
 	uint32_t restarts;
 	uint64_t since_wall_ms;
 	uint32_t ready;
-	char reason[108]; /* of the last end, "" at first */
+	uint32_t instance; /* of the process that counts */
+	char reason[108];  /* of the last end, "" at first */
 };
 
 struct board_node {
@@ -180,7 +189,8 @@ struct board_node {
 	uint64_t reload_wall_ms; /* of the last attempt */
 	char reload_error[256];  /* "" when the last one succeeded */
 	char conf_path[256];
-	uint32_t draining;
+	uint32_t draining; /* the node is about to end */
+	uint32_t drained;  /* taken out by order: holds no virtual IP */
 	struct board_role roles[BOARD_ROLES];
 	_Atomic uint32_t connections[BOARD_INSTANCES]; /* client connections of a proxy */
 	_Atomic uint32_t listener_connections[BOARD_INSTANCES][BOARD_MAX_LISTENERS];
@@ -225,6 +235,9 @@ uint32_t board_slots(enum board_kind kind);
 struct board_node *board_node(struct board *b);
 struct board_server *board_server(struct board *b, uint32_t slot);
 struct board_live *board_live(struct board *b, unsigned instance, uint32_t slot);
+struct board_pulse *board_pulse(struct board *b, unsigned instance, unsigned thread);
+/* Place n of the virtual IPs: vrrp gives them out, others look through them all. */
+struct board_vip *board_vip(struct board *b, unsigned n);
 /* thread: 0 … BOARD_THREADS - 1 of that instance. */
 struct stat_block *board_block(struct board *b, unsigned instance, unsigned thread,
                                enum board_kind kind, uint32_t slot);

@@ -11,7 +11,7 @@
 #include "stat/board.h"
 
 #define BOARD_MAGIC  0x64726f6274736648ULL /* "Hfstbord" */
-#define BOARD_LAYOUT 1 /* to be raised when a struct here or in board.h changes */
+#define BOARD_LAYOUT 2 /* to be raised when a struct here or in board.h changes */
 
 #define BOARD_PAGE_SLOTS  8 /* blocks in one page */
 #define BOARD_TOUCH_WORDS (BOARD_SLOTS / BOARD_PAGE_SLOTS / 64)
@@ -35,6 +35,8 @@ struct board {
 	uint32_t index[BOARD_INDEX];         /* by hash of kind and name: number of its slot + 1 */
 	/* A bit for each page of blocks that was asked for. */
 	_Atomic uint64_t touched[BOARD_INSTANCES][BOARD_THREADS][BOARD_TOUCH_WORDS];
+	struct board_vip vips[BOARD_MAX_VIPS];
+	struct board_pulse pulses[BOARD_INSTANCES][BOARD_THREADS];
 	struct board_event events[BOARD_EVENTS];
 	struct board_name names[BOARD_SLOTS];
 	struct board_server servers[BOARD_MAX_SERVERS];
