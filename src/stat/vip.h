@@ -79,8 +79,10 @@ struct board_condition {
 };
 
 struct board_vip {
-	_Atomic uint32_t used; /* 0: no such virtual IP on this node */
-	_Atomic uint32_t seq;  /* odd while vrrp rewrites what follows */
+	_Atomic uint32_t used;     /* 0: no such virtual IP on this node */
+	_Atomic uint32_t seq;      /* odd while vrrp rewrites what follows */
+	_Atomic int32_t pid;       /* the process that acts for it; 0: none did yet */
+	_Atomic uint64_t alive_ns; /* monotonic: when that process last looked after it */
 	char name[64];
 	char addresses[256]; /* "10.77.0.100/24, …" */
 	char interface[16];
