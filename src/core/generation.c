@@ -221,9 +221,16 @@ void generation_privilege(struct parent *p)
 {
 	char note[300];
 
-	privilege_find(p->cur->conf->user.s, &p->privilege, note, sizeof(note));
-	if (note[0])
+	switch (privilege_find(p->cur->conf->user.s, &p->privilege, note, sizeof(note))) {
+	case PRIVILEGE_FINE:
+		break;
+	case PRIVILEGE_NOTE:
+		log_info("privilege", NULL, "%s", note);
+		break;
+	case PRIVILEGE_WARNING:
 		log_warning("privilege", NULL, "%s", note);
+		break;
+	}
 }
 
 void generation_commit(struct parent *p, struct generation *g)

@@ -115,8 +115,11 @@ struct service {
 
 struct service *service_find(struct parent *p, const char *name);
 bool service_is(const struct service *s, const char *name);
-/* Starts every role that has no process. */
+/* Whether the committed configuration needs it. */
+bool service_wanted(const struct service *s);
 void supervise_start(struct parent *p);
+/* Starts every role that the configuration needs and that has no process; ends the others. */
+void supervise_adjust(struct parent *p);
 /* A process beside the current one, with an instance number of its own. NULL with a log line. */
 struct child *supervise_spawn(struct service *s);
 void supervise_ready(struct child *c);
@@ -218,12 +221,13 @@ void exec_end_all(struct parent *p);
  * committed generation are set from them. */
 unsigned adopt_roles(struct parent *p);
 
-enum upgrade_phase { UPGRADE_NONE, UPGRADE_TEST, UPGRADE_PROXY, UPGRADE_OTHERS };
+enum upgrade_phase { UPGRADE_NONE, UPGRADE_TEST, UPGRADE_OVERLAP, UPGRADE_OTHERS };
 
 struct upgrade {
 	enum upgrade_phase phase;
 	struct asker asker;
-	pid_t pid; /* of the self-test */
+	unsigned step; /* of UPGRADE_OVERLAP: index of a service */
+	pid_t pid;     /* of the self-test */
 	int pidfd;
 	int out; /* what it prints */
 	struct loop_io io;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dropping privileges. Parent (find, and drop between fork and exec) and roles (confine). */
+/* Dropping privileges, but for what a role needs. Parent (find, and drop between fork and exec) and
+ * roles (confine). */
 #include "core/privilege.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -51,6 +54,100 @@ int privilege_drop(const struct privilege *p)
 	return OK;
 }
 
+/* --- capabilities --------------------------------------------------------------------------- */
+
+static bool has(cap_t c, cap_value_t v, cap_flag_t set)
+{
+	cap_flag_value_t is = CAP_CLEAR;
+
+	return cap_get_flag(c, v, set, &is) == 0 && is == CAP_SET;
+}
+
+/* This process's sets become: permitted and effective, what it has of these; inheritable the same
+ * or none. */
+static int keep_only(uint64_t capabilities, bool inheritable)
+{
+	cap_t old = cap_get_proc();
+	cap_t c = cap_init();
+	int err = old && c ? OK : ERR_SYSTEM;
+
+	for (cap_value_t v = 0; err == OK && v < cap_max_bits(); v++) {
+		if ((capabilities >> v & 1) == 0 || !has(old, v, CAP_PERMITTED))
+			continue;
+		cap_set_flag(c, CAP_PERMITTED, 1, &v, CAP_SET);
+		cap_set_flag(c, CAP_EFFECTIVE, 1, &v, CAP_SET);
+		if (inheritable)
+			cap_set_flag(c, CAP_INHERITABLE, 1, &v, CAP_SET);
+	}
+	if (err == OK && cap_set_proc(c) != 0)
+		err = ERR_SYSTEM;
+	for (cap_value_t v = 0; err == OK && inheritable && v < cap_max_bits(); v++) {
+		if (has(c, v, CAP_INHERITABLE) && cap_set_ambient(v, CAP_SET) != 0)
+			err = ERR_SYSTEM;
+	}
+	cap_free(c);
+	cap_free(old);
+	return err;
+}
+
+uint64_t privilege_missing(uint64_t capabilities)
+{
+	cap_t c = cap_get_proc();
+
+	for (cap_value_t v = 0; c && v < cap_max_bits(); v++) {
+		if (has(c, v, CAP_EFFECTIVE))
+			capabilities &= ~(UINT64_C(1) << v);
+	}
+	cap_free(c);
+	return capabilities;
+}
+
+char *privilege_names(uint64_t capabilities, char *out, size_t size)
+{
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (cap_value_t v = 0; v < 64; v++) {
+		char *name = (capabilities >> v & 1) != 0 ? cap_to_name(v) : NULL;
+
+		if (name && n < size)
+			n += (size_t)snprintf(out + n, size - n, "%s%s", n > 0 ? ", " : "", name);
+		cap_free(name);
+	}
+	return out;
+}
+
+/* --- who it is ------------------------------------------------------------------------------ */
+
+int privilege_drop_but(const struct privilege *p, uint64_t capabilities)
+{
+	int err;
+
+	if (!p->drop)
+		return OK;
+	if (capabilities != 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
+		return ERR_SYSTEM;
+	err = privilege_drop(p);
+	if (err == OK && capabilities != 0)
+		err = keep_only(capabilities, true);
+	return err;
+}
+
+int privilege_realtime(void)
+{
+	const struct sched_param lowest = { .sched_priority = 1 };
+
+	return sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) == 0 ? OK
+	                                                                           : ERR_SYSTEM;
+}
+
+bool privilege_is_realtime(void)
+{
+	int policy = sched_getscheduler(0);
+
+	return policy >= 0 && (policy & ~SCHED_RESET_ON_FORK) == SCHED_RR;
+}
+
 /* 0, or the errno with which a child could not become that user and execute this program. */
 static int try_drop(const struct privilege *p)
 {
@@ -73,15 +170,17 @@ static int try_drop(const struct privilege *p)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
 }
 
-void privilege_find(const char *user, struct privilege *ret, char *note, size_t size)
+enum privilege_note privilege_find(const char *user, struct privilege *ret, char *note, size_t size)
 {
+	enum privilege_note told = PRIVILEGE_FINE;
 	int err;
 
 	*ret = (struct privilege){ 0 };
 	note[0] = '\0';
 	if (geteuid() != 0)
-		return;
+		return told;
 	if (privilege_user(user, ret) != OK) {
+		told = PRIVILEGE_WARNING;
 		snprintf(note, size,
 		         "there is no user \"%s\": roles run as nobody; create it "
 		         "(useradd --system %s) or name another with `user:`",
@@ -93,20 +192,25 @@ void privilege_find(const char *user, struct privilege *ret, char *note, size_t 
 	}
 	if (ret->uid == 0) {
 		ret->drop = false;
-		return;
+		return told;
 	}
 	err = try_drop(ret);
 	if (err == 0)
-		return;
+		return told;
 	snprintf(note, size, "roles keep the privileges of root: they cannot become \"%s\": %s%s",
 	         user, strerror(err),
 	         err == EINVAL ? " (that id does not exist in this user namespace)" : "");
 	ret->drop = false;
+	return err == EINVAL ? PRIVILEGE_NOTE : PRIVILEGE_WARNING;
 }
 
-void privilege_confine(bool dropped)
+void privilege_confine(bool dropped, uint64_t capabilities)
 {
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (geteuid() != 0) {
+		cap_reset_ambient();
+		keep_only(capabilities, false);
+	}
 	if (dropped && !SANITIZED)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }

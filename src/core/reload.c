@@ -147,6 +147,7 @@ static void report_done(struct parent *p)
 	struct buf text = BUF_INIT;
 
 	listen_sweep(&p->sockets, p->cur->conf);
+	supervise_adjust(p);
 	clock_format_span(p->loop->now - r->began, span);
 	buf_printf(&text, "generation %llu is in force (%s)\n",
 	           (unsigned long long)p->cur->conf->generation, span);

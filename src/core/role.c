@@ -265,6 +265,23 @@ static void on_commit(struct harness *h, uint32_t id)
 	role_send(&h->role, IPC_COMMITTED, id, NULL, 0);
 }
 
+/* What the role was to have and has not. */
+static void tell_rights(const struct role_ops *ops)
+{
+	uint64_t missing = privilege_missing(ops->capabilities);
+	char names[256];
+
+	if (missing != 0)
+		log_warning(
+		    "privilege", NULL,
+		    "it goes on without %s, which the node does not have: start it as root, "
+		    "or let the service manager give it these capabilities",
+		    privilege_names(missing, names, sizeof(names)));
+	if (ops->realtime && !privilege_is_realtime())
+		log_info("privilege", NULL,
+		         "real-time priority is not permitted here: a busy machine may delay it");
+}
+
 static void on_start(struct harness *h)
 {
 	struct held_conf *first;
@@ -293,6 +310,7 @@ static void on_start(struct harness *h)
 	if (h->role.ops->keeps_conf)
 		first->pub.users++;
 	logsink_apply(first->pub.conf);
+	tell_rights(h->role.ops);
 	err = h->role.ops->start(&h->role, &first->pub, why, sizeof(why));
 	if (err != OK)
 		fail(h, why[0] ? why : err_text(err));
@@ -535,7 +553,7 @@ int role_main(const char *name, int argc, char **argv)
 	}
 	snprintf(title, sizeof(title), "holdfast: %s", name);
 	prctl(PR_SET_NAME, title);
-	privilege_confine(argv[2][0] == '1');
+	privilege_confine(argv[2][0] == '1', ops->capabilities);
 	logsink_default();
 	log_set_area(ops->name);
 	h.role.ops = ops;

@@ -58,7 +58,8 @@ struct role_ops {
 	bool realtime;         /* runs before all others where that is permitted */
 	bool overlaps;         /* on upgrade its successor is made ready before it ends */
 	uint64_t capabilities; /* that it keeps, bits as in capabilities(7); 0: none */
-	/* Whether a node with this configuration needs it; NULL: always. */
+	/* Whether a node with this configuration needs it; NULL: always. One that a reload no
+	 * longer needs commits the configuration that does without it, then gets DRAIN. Parent. */
 	bool (*wanted)(const struct conf *c);
 	/* Set up with the first configuration; calls role_ready() when it does its work, now or
 	 * later. An error ends the process with why as its reason. */
@@ -70,8 +71,12 @@ struct role_ops {
 	 * sees it; afterwards the parent shuts down listening sockets that are no longer in it. */
 	void (*commit)(struct role *r);
 	void (*abort)(struct role *r);
-	/* Finish what is open; call role_exit() when done. The parent kills after its time. The
-	 * harness closes the listening sockets of r->conf after the return. */
+	/* Finish what is open; call role_exit() when done. Unless it was told before that the node
+	 * ends (YIELD), or has nothing left in its configuration, a successor takes its place: what
+	 * both hold it must leave as it is. The successor may be running by then: until that is
+	 * ready the board names the pid of the former process, as long as that lives. The parent
+	 * kills after its time. The harness closes the listening sockets of r->conf after the
+	 * return. */
 	void (*drain)(struct role *r);
 	/* Any other message; may be NULL. LOGS: r->conf's access logs have been replaced by
 	 * reopened files under the same numbers. Descriptors left in m are closed after the return.

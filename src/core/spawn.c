@@ -87,18 +87,17 @@ static void place_fds(int parent, int adopt)
 	close_range(ROLE_FD_NUMBER_COUNT, ~0U, 0);
 }
 
-static void child(const char *role, unsigned instance, const struct paths *p,
+static void child(const struct role_ops *ops, unsigned instance, const struct paths *p,
                   const struct privilege *priv, int parent, int adopt)
 {
 	char title[32];
 	char number[16];
-	const char *argv[] = {
-		title, "--role", role, number, p->keep, priv->drop ? "1" : "0", NULL
-	};
+	const char *argv[] = { title, "--role", ops->name, number, p->keep, priv->drop ? "1" : "0",
+		               NULL };
 	sigset_t none;
 	int null;
 
-	snprintf(title, sizeof(title), "holdfast: %s", role);
+	snprintf(title, sizeof(title), "holdfast: %s", ops->name);
 	snprintf(number, sizeof(number), "%u", instance);
 	place_fds(parent, adopt);
 	null = open("/dev/null", O_RDONLY);
@@ -110,7 +109,9 @@ static void child(const char *role, unsigned instance, const struct paths *p,
 	sigemptyset(&none);
 	sigaddset(&none, SIGTERM);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (privilege_drop(priv) != OK)
+	if (ops->realtime)
+		privilege_realtime(); /* the role looks whether it is, and says so */
+	if (privilege_drop_but(priv, ops->capabilities) != OK)
 		_exit(125);
 	execv("/proc/self/exe", (char *const *)argv);
 	_exit(126);
@@ -126,12 +127,12 @@ static void write_pid(const struct paths *p, const char *role, unsigned instance
 	buf_free(&b);
 }
 
-int spawn_role(const char *role, unsigned instance, const struct paths *p,
+int spawn_role(const struct role_ops *ops, unsigned instance, const struct paths *p,
                const struct privilege *priv, struct spawned *ret, char *why, size_t why_size)
 {
 	char path[PATHS_DIR + 64];
 	int pair[2] = { -1, -1 };
-	int adopt = adoption_socket(spawn_socket_path(p, role, instance, path, sizeof(path)));
+	int adopt = adoption_socket(spawn_socket_path(p, ops->name, instance, path, sizeof(path)));
 
 	if (adopt < 0) {
 		snprintf(why, why_size, "cannot make the socket %s: %s", path, strerror(errno));
@@ -144,7 +145,7 @@ int spawn_role(const char *role, unsigned instance, const struct paths *p,
 	}
 	ret->pid = fork();
 	if (ret->pid == 0)
-		child(role, instance, p, priv, pair[1], adopt);
+		child(ops, instance, p, priv, pair[1], adopt);
 	close(pair[1]);
 	close(adopt);
 	if (ret->pid < 0) {
@@ -160,6 +161,6 @@ int spawn_role(const char *role, unsigned instance, const struct paths *p,
 		close(pair[0]);
 		return ERR_SYSTEM;
 	}
-	write_pid(p, role, instance, ret->pid);
+	write_pid(p, ops->name, instance, ret->pid);
 	return OK;
 }

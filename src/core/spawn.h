@@ -7,6 +7,7 @@
 
 #include "core/paths.h"
 #include "core/privilege.h"
+#include "core/role.h"
 
 struct spawned {
 	pid_t pid;
@@ -23,7 +24,7 @@ char *spawn_pid_path(const struct paths *p, const char *role, unsigned instance,
 void spawn_forget(const struct paths *p, const char *role, unsigned instance);
 
 /* OK, or ERR_SYSTEM with why. */
-int spawn_role(const char *role, unsigned instance, const struct paths *p,
+int spawn_role(const struct role_ops *ops, unsigned instance, const struct paths *p,
                const struct privilege *priv, struct spawned *ret, char *why, size_t why_size);
 
 /* pidfd_open(2): readable when the process has ended; -1 with errno. */

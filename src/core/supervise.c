@@ -31,16 +31,43 @@ struct service *service_find(struct parent *p, const char *name)
 	return NULL;
 }
 
+bool service_wanted(const struct service *s)
+{
+	return !s->ops->wanted || s->ops->wanted(s->parent->cur->conf);
+}
+
+/* Which process the board names: the present one, but until that is ready the one before it, for as
+ * long as that lives. The new one may wait for its end. */
+static const struct child *counting(const struct service *s)
+{
+	const struct child *former = NULL;
+	const struct child *c;
+
+	if (!s->current || s->current->ready)
+		return s->current;
+	TAILQ_FOREACH (c, &s->parent->children, link) {
+		if (c->service == s && c != s->current)
+			former = c;
+	}
+	return former ? former : s->current;
+}
+
 /* The role's line on the board as it is now; reason NULL: the last end's stays. */
 void supervise_board(struct service *s, const char *reason)
 {
 	struct board_role *r = &board_node(s->parent->board)->roles[s->index];
-	int32_t pid = s->current ? (int32_t)s->current->pid : 0;
+	const struct child *c = counting(s);
+	int32_t pid = c ? (int32_t)c->pid : 0;
 
+	if (!c && !service_wanted(s)) {
+		*r = (struct board_role){ 0 };
+		return;
+	}
 	snprintf(r->name, sizeof(r->name), "%s", s->ops->name);
 	if (r->pid != pid)
 		r->since_wall_ms = clock_wall_ms();
 	r->pid = pid;
+	r->instance = c ? c->instance : 0;
 	r->ready = s->current && s->current->ready;
 	if (reason)
 		snprintf(r->reason, sizeof(r->reason), "%s", reason);
@@ -98,8 +125,7 @@ struct child *supervise_spawn(struct service *s)
 		return NULL;
 	if (service_is(s, "proxy"))
 		board_instance_reset(p->board, instance);
-	if (spawn_role(s->ops->name, instance, &p->paths, &p->privilege, &sp, why, sizeof(why)) !=
-	    OK) {
+	if (spawn_role(s->ops, instance, &p->paths, &p->privilege, &sp, why, sizeof(why)) != OK) {
 		log_error("role_start", s->ops->name, "cannot start: %s", why);
 		return NULL;
 	}
@@ -168,15 +194,42 @@ static void on_hold(struct loop_timer *t)
 	release(CONTAINER_OF(t, struct parent, hold));
 }
 
+/* The configuration does without it. */
+static void dismiss(struct service *s)
+{
+	struct parent *p = s->parent;
+
+	loop_timer_stop(p->loop, &s->restart);
+	s->backoff = (struct backoff){ 0 };
+	s->crash_loop = false;
+	if (s->current && !s->current->draining) {
+		log_notice("role_end", s->ops->name,
+		           "the configuration no longer needs it: pid %d ends",
+		           (int)s->current->pid);
+		s->replacing = true; /* should it be needed again before it has ended */
+		child_drain(s->current, p->cur->conf->shutdown_timeout + NS_PER_S);
+	}
+	supervise_board(s, NULL);
+}
+
+void supervise_adjust(struct parent *p)
+{
+	for (unsigned i = 0; i < p->nservices; i++) {
+		if (service_wanted(&p->services[i]))
+			start(&p->services[i]);
+		else
+			dismiss(&p->services[i]);
+	}
+}
+
 void supervise_start(struct parent *p)
 {
 	p->hold.fn = on_hold;
 	if (p->holding)
 		loop_timer_set(p->loop, &p->hold, 1500 * NS_PER_MS);
-	for (unsigned i = 0; i < p->nservices; i++) {
+	for (unsigned i = 0; i < p->nservices; i++)
 		p->services[i].restart.fn = on_restart;
-		start(&p->services[i]);
-	}
+	supervise_adjust(p);
 }
 
 static void tell_ready(struct parent *p)
@@ -184,7 +237,9 @@ static void tell_ready(struct parent *p)
 	if (p->told_ready)
 		return;
 	for (unsigned i = 0; i < p->nservices; i++) {
-		if (!p->services[i].current || !p->services[i].current->ready)
+		const struct service *s = &p->services[i];
+
+		if (service_wanted(s) && (!s->current || !s->current->ready))
 			return;
 	}
 	p->told_ready = true;
@@ -231,12 +286,14 @@ static void restart(struct service *s, uint64_t lived)
 
 	if (s->parent->stop.begun)
 		return;
-	if (s->parent->options->no_restart) {
+	if (s->parent->options->no_restart && service_wanted(s)) {
 		log_warning("role_restart", s->ops->name, "not started again: --no-restart");
 		return;
 	}
 	wait = s->replacing ? 0 : backoff_died(&s->backoff, lived);
 	s->replacing = false;
+	if (!service_wanted(s))
+		return;
 	if (wait == 0) {
 		start(s);
 		return;
@@ -292,8 +349,8 @@ void supervise_died(struct child *c, const char *how)
 		s->current = NULL;
 		if (!c->draining)
 			board_node(p->board)->roles[s->index].restarts++;
-		supervise_board(s, reason);
 	}
+	supervise_board(s, was_current ? reason : NULL);
 	if (service_is(s, "proxy"))
 		board_instance_reset(p->board, c->instance);
 	exec_forget(p, c);

@@ -231,7 +231,7 @@ static void done_when_all_ready(struct parent *p)
 	for (unsigned i = 0; i < p->nservices; i++) {
 		const struct service *s = &p->services[i];
 
-		if (s->replacing || !s->current || !s->current->ready)
+		if (service_wanted(s) && (s->replacing || !s->current || !s->current->ready))
 			return;
 	}
 	loop_timer_stop(p->loop, &p->upgrade.timer);
@@ -242,8 +242,8 @@ static void done_when_all_ready(struct parent *p)
 		reload_request(p, 0, 0, p->mixed);
 }
 
-/* The roles that carry no traffic end and are started again at once: states and counters are on the
- * board, sockets with the parent. */
+/* The other roles end and are started again at once: states and counters are on the board, sockets
+ * with the parent. */
 static void replace_others(struct parent *p)
 {
 	p->upgrade.phase = UPGRADE_OTHERS;
@@ -252,7 +252,7 @@ static void replace_others(struct parent *p)
 	for (unsigned i = 0; i < p->nservices; i++) {
 		struct service *s = &p->services[i];
 
-		if (service_is(s, "proxy") || !s->current || !s->current->adopted)
+		if (s->ops->overlaps || !s->current || !s->current->adopted || s->current->draining)
 			continue;
 		s->replacing = true;
 		child_drain(s->current, UPGRADE_END_TIME);
@@ -260,36 +260,53 @@ static void replace_others(struct parent *p)
 	done_when_all_ready(p);
 }
 
+/* Beside each process of the next role that overlaps and is still of the former program, a new one;
+ * when there is none left, the others. */
+static void replace_next(struct parent *p)
+{
+	struct upgrade *u = &p->upgrade;
+	char why[128];
+
+	u->phase = UPGRADE_OVERLAP;
+	for (; u->step < p->nservices; u->step++) {
+		struct service *s = &p->services[u->step];
+
+		if (!s->ops->overlaps || !service_wanted(s) || !s->current ||
+		    !s->current->adopted || s->current->draining)
+			continue;
+		s->successor = supervise_spawn(s);
+		if (s->successor) {
+			loop_timer_set(p->loop, &u->timer, UPGRADE_READY_TIME);
+			return;
+		}
+		snprintf(why, sizeof(why),
+		         "the new %s could not be started; the old one goes on serving",
+		         s->ops->name);
+		refuse(p, why);
+		return;
+	}
+	replace_others(p);
+}
+
 static void on_replace_timer(struct loop_timer *t)
 {
 	struct parent *p = CONTAINER_OF(t, struct parent, upgrade.timer);
-	struct service *s = service_find(p, "proxy");
+	struct upgrade *u = &p->upgrade;
 
-	if (p->upgrade.phase == UPGRADE_PROXY && s->successor) {
-		child_kill(s->successor, SIGKILL, "it was not ready in time");
+	if (u->phase == UPGRADE_OVERLAP && p->services[u->step].successor) {
+		child_kill(p->services[u->step].successor, SIGKILL, "it was not ready in time");
 	} else {
 		log_error("upgrade", NULL, "not all roles became ready in time");
-		p->upgrade.phase = UPGRADE_NONE;
+		u->phase = UPGRADE_NONE;
 	}
 }
 
 void upgrade_replace(struct parent *p, struct asker asker)
 {
-	struct service *s = service_find(p, "proxy");
-
 	p->upgrade.asker = asker;
+	p->upgrade.step = 0;
 	p->upgrade.timer.fn = on_replace_timer;
-	if (!s || !s->current || !s->current->adopted) {
-		replace_others(p);
-		return;
-	}
-	p->upgrade.phase = UPGRADE_PROXY;
-	s->successor = supervise_spawn(s);
-	if (!s->successor) {
-		refuse(p, "the new proxy could not be started; the old roles go on serving");
-		return;
-	}
-	loop_timer_set(p->loop, &p->upgrade.timer, UPGRADE_READY_TIME);
+	replace_next(p);
 }
 
 void upgrade_child_ready(struct child *c)
@@ -301,14 +318,14 @@ void upgrade_child_ready(struct child *c)
 		return;
 	if (p->upgrade.phase == UPGRADE_OTHERS) {
 		done_when_all_ready(p);
-	} else if (p->upgrade.phase == UPGRADE_PROXY && c == s->successor) {
+	} else if (p->upgrade.phase == UPGRADE_OVERLAP && c == s->successor) {
 		struct child *old = s->current;
 
 		s->current = c;
 		s->successor = NULL;
 		if (old)
 			child_drain(old, p->cur->conf->shutdown_timeout + NS_PER_S);
-		replace_others(p);
+		replace_next(p);
 	}
 }
 
@@ -321,15 +338,15 @@ void upgrade_child_died(struct child *c)
 	if (c == s->successor) {
 		s->successor = NULL;
 		snprintf(why, sizeof(why),
-		         "the new proxy ended before it was ready%s%s; the old roles go on serving",
-		         c->why[0] ? ": " : "", c->why);
+		         "the new %s ended before it was ready%s%s; the old one goes on serving",
+		         s->ops->name, c->why[0] ? ": " : "", c->why);
 		refuse(p, why);
 	} else if (s->successor && !s->current) {
 		/* The old one was faster: the new one is the only one, ready or not. */
 		s->current = s->successor;
 		s->successor = NULL;
 		supervise_board(s, NULL);
-		if (p->upgrade.phase == UPGRADE_PROXY && !p->stop.begun)
-			replace_others(p);
+		if (p->upgrade.phase == UPGRADE_OVERLAP && !p->stop.begun)
+			replace_next(p);
 	}
 }

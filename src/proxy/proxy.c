@@ -200,6 +200,7 @@ static void proxy_message(struct role *r, struct ipc_msg *m)
 const struct role_ops proxy_role = {
 	.name = "proxy",
 	.keeps_conf = true,
+	.overlaps = true,
 	.start = proxy_start,
 	.prepare = proxy_prepare,
 	.commit = proxy_commit,

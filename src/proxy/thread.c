@@ -11,9 +11,10 @@
 #include "base/log.h"
 #include "proxy/exchange.h"
 
-#define TICK_QUIET   (100 * NS_PER_MS)
-#define TICK_PRESSED (8 * NS_PER_MS) /* while requests wait or listeners pause */
-#define DRAIN_IDLE   NS_PER_S        /* a draining thread closes what was idle for so long */
+#define TICK_QUIET   BOARD_PULSE_EVERY /* and so long at most between two signs of life */
+#define TICK_PRESSED (8 * NS_PER_MS)   /* while requests wait or listeners pause */
+#define PULSE_LEAST  (BOARD_PULSE_EVERY / 4)
+#define DRAIN_IDLE   NS_PER_S /* a draining thread closes what was idle for so long */
 
 uint64_t thread_wall_ms(struct thread *t)
 {
@@ -179,6 +180,17 @@ static void on_tick(struct loop_timer *timer)
 	loop_timer_set(t->loop, timer, is_pressed(t) ? TICK_PRESSED : TICK_QUIET);
 }
 
+/* A sign of life after a turn: most of them see that the last one is fresh. */
+static void on_turn(struct loop *l)
+{
+	struct thread *t = l->arg;
+
+	if (l->now - t->pulsed < PULSE_LEAST)
+		return;
+	t->pulsed = l->now;
+	atomic_store_explicit(&t->pulse->ns, l->now, memory_order_relaxed);
+}
+
 static void *thread_main(void *arg)
 {
 	struct thread *t = arg;
@@ -189,6 +201,7 @@ static void *thread_main(void *arg)
 	loop_timer_set(t->loop, &t->tick, TICK_QUIET);
 	if (loop_run(t->loop) != OK)
 		log_error("thread_lost", NULL, "thread %u: its loop failed", t->index);
+	atomic_store(&t->pulse->ns, 0);
 	return NULL;
 }
 
@@ -218,10 +231,12 @@ struct thread *thread_start(struct proxy *p, unsigned index)
 	t->queue_task.fn = queue_task;
 	t->tick.fn = on_tick;
 	t->log = access_log_ring(p->log, index);
+	t->pulse = board_pulse(p->role->board, p->role->instance, index);
 	board_thread_used(p->role->board, p->role->instance, index);
 	if (t->loop != NULL && t->by_slot != NULL && t->by_pool != NULL) {
 		t->loop->arg = t;
 		t->loop->on_wake = on_wake;
+		t->loop->on_turn = on_turn;
 		if (pthread_create(&t->id, NULL, thread_main, t) == 0) {
 			t->started = true;
 			return t;

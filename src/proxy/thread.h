@@ -57,8 +57,10 @@ struct thread {
 	STAILQ_HEAD(, exchange) dead_exchanges;
 	STAILQ_HEAD(, client) dead_clients;
 	STAILQ_HEAD(, upstream) dead_upstreams;
-	uint64_t date_ms; /* the wall clock of this turn, ms; read at most once a turn */
-	uint64_t date_of; /* loop->now it belongs to */
+	struct board_pulse *pulse; /* the thread's own */
+	uint64_t pulsed;           /* what it holds */
+	uint64_t date_ms;          /* the wall clock of this turn, ms; read at most once a turn */
+	uint64_t date_of;          /* loop->now it belongs to */
 
 	char in[THREAD_SCRATCH * 2];  /* a head that came in parts, then one read */
 	char out[THREAD_SCRATCH * 2]; /* heads in the making */

@@ -197,7 +197,10 @@ void board_instance_reset(struct board *b, unsigned instance)
 	CHECK(instance < BOARD_INSTANCES);
 	threads = board_threads(b, instance);
 	for (; threads != 0; threads &= threads - 1) {
-		reset_gauges(b, instance, (unsigned)__builtin_ctzll(threads));
+		unsigned thread = (unsigned)__builtin_ctzll(threads);
+
+		reset_gauges(b, instance, thread);
+		atomic_store(&b->pulses[instance][thread].ns, 0);
 	}
 	for (uint32_t slot = 0; slot < servers; slot++) {
 		atomic_store(&b->live[instance][slot].active, 0);

@@ -324,6 +324,7 @@ static void test_instance_reset(void **state)
 		atomic_store(&board_live(f->b, instance, slot)->active, 2);
 		atomic_store(&board_node(f->b)->connections[instance], 5);
 		atomic_store(&board_node(f->b)->listener_connections[instance][3], 5);
+		atomic_store(&board_pulse(f->b, instance, 2)->ns, 7);
 	}
 	board_instance_reset(f->b, 1);
 	board_total(f->b, BOARD_SERVER, slot, &sum);
@@ -335,6 +336,8 @@ static void test_instance_reset(void **state)
 	assert_int_equal(atomic_load(&board_node(f->b)->connections[1]), 0);
 	assert_int_equal(atomic_load(&board_node(f->b)->connections[0]), 5);
 	assert_int_equal(atomic_load(&board_node(f->b)->listener_connections[1][3]), 0);
+	assert_int_equal(atomic_load(&board_pulse(f->b, 1, 2)->ns), 0);
+	assert_int_equal(atomic_load(&board_pulse(f->b, 0, 2)->ns), 7);
 }
 
 static void test_gauge_never_below_zero(void **state)
