@@ -173,27 +173,10 @@ static void put_pools(const struct api *a, struct jw *w)
 	jw_close(w, ']');
 }
 
-/* A copy of what check writes about a server, taken while it does not write. */
-static struct board_server server_detail(struct board_server *s)
-{
-	struct board_server copy;
-
-	for (unsigned tries = 0; tries < 1000; tries++) {
-		uint32_t seq = atomic_load_explicit(&s->detail_seq, memory_order_acquire);
-
-		memcpy(&copy, s, sizeof(copy));
-		atomic_thread_fence(memory_order_acquire);
-		if ((seq & 1) == 0 && atomic_load(&s->detail_seq) == seq)
-			break;
-	}
-	copy.reason[sizeof(copy.reason) - 1] = '\0';
-	return copy;
-}
-
 static void put_server(const struct api *a, struct jw *w, const struct conf_pool *p,
                        const struct conf_server *s)
 {
-	struct board_server d = server_detail(board_server(a->board, s->slot));
+	struct board_server d = board_server_read(board_server(a->board, s->slot));
 	union server_word word = board_server_word(&d);
 
 	jw_open(w, NULL, '{');

@@ -17,6 +17,8 @@
 const char *const server_state_name[SERVER_STATES] = { "starting", "up", "down" };
 const char *const server_order_name[ORDER_COUNT] = { "ready", "drain", "disable" };
 
+#define READ_TRIES 1000 /* a writer that died in the middle leaves the sequence odd */
+
 static int map(int fd, struct board **ret)
 {
 	void *p = mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE,
@@ -98,6 +100,22 @@ struct board_server *board_server(struct board *b, uint32_t slot)
 {
 	CHECK(slot < BOARD_MAX_SERVERS);
 	return &b->servers[slot];
+}
+
+struct board_server board_server_read(struct board_server *s)
+{
+	struct board_server copy;
+
+	for (unsigned tries = 0; tries < READ_TRIES; tries++) {
+		uint32_t seq = atomic_load_explicit(&s->detail_seq, memory_order_acquire);
+
+		memcpy(&copy, s, sizeof(copy));
+		atomic_thread_fence(memory_order_acquire);
+		if ((seq & 1) == 0 && atomic_load(&s->detail_seq) == seq)
+			break;
+	}
+	copy.reason[sizeof(copy.reason) - 1] = '\0';
+	return copy;
 }
 
 struct board_pulse *board_pulse(struct board *b, unsigned instance, unsigned thread)

@@ -234,6 +234,8 @@ uint32_t board_slots(enum board_kind kind);
 
 struct board_node *board_node(struct board *b);
 struct board_server *board_server(struct board *b, uint32_t slot);
+/* A copy of it, taken while check does not write. */
+struct board_server board_server_read(struct board_server *s);
 struct board_live *board_live(struct board *b, unsigned instance, uint32_t slot);
 struct board_pulse *board_pulse(struct board *b, unsigned instance, unsigned thread);
 /* Place n of the virtual IPs: vrrp gives them out, others look through them all. */
