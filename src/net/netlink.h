@@ -11,10 +11,12 @@
 
 struct netlink; /* a socket for requests */
 
-/* OK or ERR_SYSTEM (errno). */
+/* OK, ERR_NOMEM or ERR_SYSTEM (errno). */
 int netlink_open(struct netlink **ret);
 void netlink_close(struct netlink *n);
-/* The kernel's words for the last request that failed (extended acknowledgement), or strerror. */
+/* The kernel's words for the last request that failed (extended acknowledgement), or strerror.
+ * Every request returns OK, or with errno: ERR_NOT_FOUND (no such link, address, route),
+ * ERR_EXISTS, ERR_DENIED (no rights), ERR_NOMEM or ERR_SYSTEM. */
 const char *netlink_error(const struct netlink *n);
 
 /* --- links ---------------------------------------------------------------------------------- */
@@ -25,29 +27,31 @@ struct net_link {
 	uint32_t flags; /* IFF_… */
 	uint32_t mtu;
 	uint32_t master;
+	uint32_t parent; /* the link that a macvlan stands on; a veth's other end */
 	uint8_t mac[6];
 	bool has_mac;
 	bool carrier;  /* IFF_UP and IFF_RUNNING */
 	char kind[16]; /* "veth", "bridge", "macvlan"; "" unknown */
 };
 
-/* OK, ERR_NOT_FOUND, ERR_SYSTEM. */
 int netlink_link(struct netlink *n, const char *name, struct net_link *ret);
 int netlink_link_by_index(struct netlink *n, uint32_t index, struct net_link *ret);
-/* All links: calls fn for each. Repeated by itself when the dump was disturbed. */
+/* All links: calls fn for each, which may make requests. Repeated by itself, before the first call,
+ * when the dump was disturbed. */
 int netlink_links(struct netlink *n, void (*fn)(void *arg, const struct net_link *l), void *arg);
 int netlink_link_set(struct netlink *n, uint32_t index, bool up);
 int netlink_link_delete(struct netlink *n, uint32_t index);
 /* Renames, moves to a namespace (ns_fd >= 0, else stays), sets the MAC (NULL: stays). */
 int netlink_link_change(struct netlink *n, uint32_t index, const char *name, int ns_fd,
                         const uint8_t mac[6]);
+/* A bridge that floods multicast without snooping. */
 int netlink_bridge_add(struct netlink *n, const char *name);
 /* A pair; the second end is made in another namespace (peer_ns >= 0). */
 int netlink_veth_add(struct netlink *n, const char *name, const char *peer, int peer_ns);
 int netlink_master_set(struct netlink *n, uint32_t index, uint32_t master);
 /* A bridge's port that exchanges nothing with other isolated ports. */
 int netlink_port_isolate(struct netlink *n, uint32_t index, bool on);
-/* A macvlan in private mode on a link, with that MAC. */
+/* A macvlan in private mode on a link, with that MAC, without a link-local address. */
 int netlink_macvlan_add(struct netlink *n, const char *name, uint32_t link, const uint8_t mac[6]);
 
 /* --- addresses ------------------------------------------------------------------------------ */
@@ -65,7 +69,8 @@ struct net_ifaddr {
 /* IFA_PROTO of addresses that holdfast adds, so that leftovers are known by it. */
 #define NETLINK_PROTO_HOLDFAST 0x48
 
-/* Adds or renews (NLM_F_REPLACE) with a lifetime in seconds. IPv6 without duplicate detection. */
+/* Adds or renews (NLM_F_REPLACE) with a lifetime in seconds, as one of holdfast's. IPv6 without
+ * duplicate detection. */
 int netlink_address_set(struct netlink *n, uint32_t link, const struct net_addr *ip,
                         uint32_t prefix, uint32_t valid_s);
 /* OK also when it was not there. */
@@ -84,10 +89,13 @@ int netlink_route_flush(struct netlink *n, uint32_t table, int family);
 int netlink_gateway(struct netlink *n, int family, struct net_addr *ret, uint32_t *ret_link);
 /* Packets with that mark go by that table. */
 int netlink_rule_set(struct netlink *n, uint32_t mark, uint32_t table, int family, bool add);
+/* Removes every rule that holdfast has made, and the routes of their tables. */
+int netlink_rules_flush(struct netlink *n, int family);
 
 /* --- watching ------------------------------------------------------------------------------- */
 
-/* A descriptor that becomes readable when links or addresses change; ERR_SYSTEM. */
+/* A descriptor that becomes readable when links or addresses change; ERR_SYSTEM. That holdfast adds
+ * or renews an address of its own is no change. */
 int netlink_watch(void);
 /* Empties it. true: something has changed (also when messages were lost: look at everything). */
 bool netlink_watched(int fd);
