@@ -13,15 +13,16 @@
 #include "net/addr.h"
 
 /* Limits that the board and the names in it set. */
-#define CONF_MAX_LISTENERS 512
-#define CONF_MAX_ROUTES    16384
-#define CONF_MAX_POOLS     4096
-#define CONF_MAX_SERVERS   16384 /* of all pools together */
-#define CONF_MAX_VIPS      64
-#define CONF_MAX_CHECKS    256
-#define CONF_MAX_NODES     64
-#define CONF_MAX_TRACK     16 /* conditions of a virtual IP */
-#define CONF_MAX_NAME      59 /* so that "pool/server" has at most 119 characters */
+#define CONF_MAX_LISTENERS     512
+#define CONF_MAX_ROUTES        16384
+#define CONF_MAX_POOLS         4096
+#define CONF_MAX_SERVERS       16384 /* of all pools together */
+#define CONF_MAX_VIPS          64
+#define CONF_MAX_CHECKS        256
+#define CONF_MAX_NODES         64
+#define CONF_MAX_TRACK         16 /* conditions of a virtual IP */
+#define CONF_MAX_VIP_ADDRESSES 64 /* of a virtual IP: what one advertisement holds */
+#define CONF_MAX_NAME          59 /* so that "pool/server" has at most 119 characters */
 
 struct conf_list { /* of strings */
 	const struct str *v;
@@ -348,12 +349,17 @@ const struct conf_pool *conf_pool_find(const struct conf *c, struct str name);
 const struct conf_server *conf_server_find(const struct conf *c, struct str id,
                                            const struct conf_pool **ret_pool);
 
+/* What is probed under that id: a server of a pool, or "check.NAME" of a named check. */
+const struct conf_server *conf_probed_find(const struct conf *c, struct str id,
+                                           const struct conf_pool **ret_pool);
+
 const struct conf_vip *conf_vip_find(const struct conf *c, struct str name);
 const struct conf_node *conf_node_find(const struct conf *c, struct str name);
 /* The place of a node in a virtual IP's list; NULL where it may not hold it. */
 const struct conf_vip_node *conf_vip_node(const struct conf_vip *v, uint32_t node);
-/* Which node this machine is: the one of that name; without a name the one called as the host, else
- * the only one whose address is among `own`. CONF_NO_NODE where none or several are. */
+/* Which node this machine is: the one of that name; without a name the one called as the host or
+ * that name up to its first dot, else the only one whose address is among `own`. CONF_NO_NODE
+ * where none or several are. */
 uint32_t conf_node_self(const struct conf *c, const char *name, const char *host,
                         const struct net_addr *own, unsigned nown);
 /* The priority of an unwell node in the low band: 1 for the lowest of the nodes that may hold it,

@@ -161,8 +161,13 @@ static void diff_map(struct diff *d, const struct row *row, const void *a, const
 static void diff_rows(struct diff *d, const struct rows *rows, const void *a, const void *b)
 {
 	for (const struct row *r = rows->v; r->name; r++) {
-		size_t before = enter(d, str_from(r->name));
+		size_t before;
 
+		if (r->flags & ROW_INLINE) {
+			diff_rows(d, r->sub, ROW_CAT(char, r, a), ROW_CAT(char, r, b));
+			continue;
+		}
+		before = enter(d, str_from(r->name));
 		if (r->type == &type_map) {
 			diff_map(d, r, a, b);
 		} else if (r->type == &type_group) {

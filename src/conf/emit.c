@@ -162,11 +162,16 @@ void emit_word(struct emit *o, const char *key, const char *word)
 	end(o);
 }
 
-void emit_literal(struct emit *o, const char *key, const char *literal)
+void emit_literal_named(struct emit *o, struct str key, const char *literal)
 {
-	begin(o, str_from(key));
+	begin(o, key);
 	buf_adds(o->b, literal);
 	end(o);
+}
+
+void emit_literal(struct emit *o, const char *key, const char *literal)
+{
+	emit_literal_named(o, str_from(key), literal);
 }
 
 void emit_count(struct emit *o, const char *key, uint64_t n)

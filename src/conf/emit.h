@@ -24,6 +24,7 @@ void emit_text_named(struct emit *o, struct str key, struct str text);
 void emit_word(struct emit *o, const char *key, const char *word);
 /* A number or true or false. */
 void emit_literal(struct emit *o, const char *key, const char *text);
+void emit_literal_named(struct emit *o, struct str key, const char *text);
 void emit_count(struct emit *o, const char *key, uint64_t n);
 /* A list of texts on one line. */
 void emit_list_open(struct emit *o, const char *key);

@@ -48,3 +48,106 @@ const struct conf_server *conf_server_find(const struct conf *c, struct str id,
 	}
 	return p && server.s ? find(p->servers, p->nservers, sizeof(*p->servers), server) : NULL;
 }
+
+const struct conf_server *conf_probed_find(const struct conf *c, struct str id,
+                                           const struct conf_pool **ret_pool)
+{
+	const struct conf_pool *check;
+
+	if (memchr(id.s, '/', id.len) || !str_starts(id, STR("check."))) {
+		return conf_server_find(c, id, ret_pool);
+	}
+	check = find(c->checks, c->nchecks, sizeof(*c->checks), str_n(id.s + 6, id.len - 6));
+	if (ret_pool) {
+		*ret_pool = check;
+	}
+	return check ? check->servers : NULL;
+}
+
+const struct conf_vip *conf_vip_find(const struct conf *c, struct str name)
+{
+	return name.s ? find(c->vips, c->nvips, sizeof(*c->vips), name) : NULL;
+}
+
+const struct conf_node *conf_node_find(const struct conf *c, struct str name)
+{
+	return name.s ? find(c->nodes, c->nnodes, sizeof(*c->nodes), name) : NULL;
+}
+
+const struct conf_vip_node *conf_vip_node(const struct conf_vip *v, uint32_t node)
+{
+	for (uint32_t i = 0; i < v->nnodes; i++) {
+		if (v->nodes[i].node == node) {
+			return &v->nodes[i];
+		}
+	}
+	return NULL;
+}
+
+static uint32_t node_index(const struct conf *c, struct str name)
+{
+	const struct conf_node *n = conf_node_find(c, name);
+
+	return n ? (uint32_t)(n - c->nodes) : CONF_NO_NODE;
+}
+
+static bool is_own(const struct net_addr *ip, const struct net_addr *own, unsigned nown)
+{
+	for (unsigned i = 0; i < nown; i++) {
+		struct net_addr a = own[i];
+
+		if (a.sa.sa_family == AF_INET) {
+			a.in.sin_port = 0;
+		} else if (a.sa.sa_family == AF_INET6) {
+			a.in6.sin6_port = 0;
+			a.in6.sin6_scope_id = 0;
+		}
+		if (net_addr_eq(ip, &a)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+uint32_t conf_node_self(const struct conf *c, const char *name, const char *host,
+                        const struct net_addr *own, unsigned nown)
+{
+	uint32_t found = CONF_NO_NODE;
+
+	if (name) {
+		return node_index(c, str_from(name));
+	}
+	if (host) {
+		found = node_index(c, str_from(host));
+		if (found == CONF_NO_NODE) { /* "lb1.example.com" is lb1 */
+			found = node_index(c, str_n(host, strcspn(host, ".")));
+		}
+	}
+	if (found != CONF_NO_NODE) {
+		return found;
+	}
+	for (uint32_t i = 0; i < c->nnodes; i++) {
+		if (is_own(&c->nodes[i].ip, own, nown)) {
+			if (found != CONF_NO_NODE) {
+				return CONF_NO_NODE;
+			}
+			found = i;
+		}
+	}
+	return found;
+}
+
+uint32_t conf_vip_low_priority(const struct conf_vip *v, uint32_t node)
+{
+	const struct conf_vip_node *self = conf_vip_node(v, node);
+	uint32_t below = 0;
+
+	for (uint32_t i = 0; self && i < v->nnodes; i++) {
+		const struct conf_vip_node *o = &v->nodes[i];
+
+		/* of equals, the one whose name is later goes first on all nodes alike */
+		below +=
+		    o->priority < self->priority || (o->priority == self->priority && o < self);
+	}
+	return self ? below + 1 : 0;
+}

@@ -161,9 +161,13 @@ static uint64_t layout_rows(uint64_t h, const struct rows *rows)
 /* Differs for programs whose images differ in their layout. */
 static uint64_t layout(void)
 {
-	size_t sizes[] = { sizeof(struct conf), sizeof(struct conf_error_page),
-		           sizeof(struct conf_match_header), sizeof(struct net_addr),
-		           sizeof(struct net_cidr) };
+	size_t sizes[] = { sizeof(struct conf),
+		           sizeof(struct conf_error_page),
+		           sizeof(struct conf_match_header),
+		           sizeof(struct net_addr),
+		           sizeof(struct net_cidr),
+		           sizeof(struct conf_vip_address),
+		           sizeof(struct conf_vip_node) };
 
 	return layout_rows(hash_bytes(IMAGE_SEED, sizes, sizeof(sizes)), &schema_root);
 }
@@ -259,6 +263,24 @@ static int get_bytes(int fd, size_t size, char **ret)
 	return OK;
 }
 
+static bool is_consistent_vip(const struct conf *c, const struct conf_vip *v)
+{
+	for (uint32_t i = 0; i < v->nnodes; i++) {
+		if (v->nodes[i].node >= c->nnodes) {
+			return false;
+		}
+	}
+	for (uint32_t i = 0; i < v->ntrack; i++) {
+		const struct conf_track *t = &v->track[i];
+
+		if ((t->kind == CONDITION_POOL && t->index >= c->npools) ||
+		    (t->kind == CONDITION_CHECK && t->index >= c->nchecks)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* What holds between parts of the configuration and no row knows. */
 static bool is_consistent(const struct conf *c)
 {
@@ -267,7 +289,12 @@ static bool is_consistent(const struct conf *c)
 			return false;
 		}
 	}
-	return true;
+	for (uint32_t i = 0; i < c->nvips; i++) {
+		if (!is_consistent_vip(c, &c->vips[i])) {
+			return false;
+		}
+	}
+	return c->self == CONF_NO_NODE || c->self < c->nnodes;
 }
 
 int conf_image_map(int fd, struct conf **ret)
@@ -329,6 +356,7 @@ void conf_image_unmap(struct conf *c)
 static void copy_slots(char *file, const struct conf *c)
 {
 	COPY(file, c, c->generation);
+	COPY(file, c, c->self);
 	for (uint32_t i = 0; i < c->nlisteners; i++) {
 		COPY(file, c, c->listeners[i].slot);
 	}
@@ -340,6 +368,9 @@ static void copy_slots(char *file, const struct conf *c)
 		for (uint32_t k = 0; k < c->pools[i].nservers; k++) {
 			COPY(file, c, c->pools[i].servers[k].slot);
 		}
+	}
+	for (uint32_t i = 0; i < c->nchecks; i++) {
+		COPY(file, c, c->checks[i].servers[0].slot);
 	}
 }
 

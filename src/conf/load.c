@@ -214,12 +214,15 @@ struct node *load_source(struct load *l, struct tree *t, const char *path, struc
 static void load_tree(struct load *l, struct node *root)
 {
 	load_defaults(l, &schema_root, l->conf);
+	l->conf->self = CONF_NO_NODE;
 	l->root = root;
 	load_rows(l, &schema_root, root, l->conf);
 	verify(l);
 	verify_ties(l);
+	verify_vips(l);
 	if (l->problems->errors == 0) {
 		verify_warnings(l);
+		verify_vip_warnings(l);
 	}
 }
 

@@ -21,7 +21,7 @@ struct load {
 	struct load_template templates[16];
 	uint32_t ntemplates;
 	/* Nodes of the named things, in the order of conf's arrays. */
-	struct node **listeners, **routes, **pools;
+	struct node **listeners, **routes, **pools, **nodes, **checks, **vips;
 	const struct node *root;
 };
 
@@ -58,8 +58,17 @@ int load_file(struct load *l, const struct node *n, struct str path, size_t max,
 /* verify.c: what needs the whole: references, ties, doubtful choices. */
 void verify(struct load *l);
 void verify_ties(struct load *l);
+/* verify_vip.c: nodes, named checks, virtual IPs. */
+void verify_vips(struct load *l);
+/* Reports that there is no such thing, with the nearest of the guesses. */
+void verify_undefined(struct load *l, struct place at, const char *what, const struct guess *g);
+/* What a check says of itself wherever it stands; n: its map. */
+void verify_check(struct load *l, const struct conf_check *c, const struct node *n);
 /* warn.c: what is allowed and undermines availability. */
 void verify_warnings(struct load *l);
+void verify_check_warnings(struct load *l, const struct conf_check *c, const struct node *check);
+/* warn_vip.c */
+void verify_vip_warnings(struct load *l);
 
 /* image.c: packs l->conf into l->image and sets its hash. OK or ERR_NOMEM. */
 int image_pack(struct conf_loaded *l);

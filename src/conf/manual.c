@@ -113,8 +113,8 @@ static void add_facts(const struct row *row, struct buf *out)
 		format_bound(row, row->min, low);
 		format_bound(row, row->max, high);
 		buf_printf(out, ", %s to %s", low, high);
-		if (row->zero) {
-			buf_printf(out, " or %s", row->zero);
+		if (row->zero || row->flags & ROW_UNSET) {
+			buf_printf(out, " or %s", row->zero ? row->zero : row->def);
 		}
 	}
 	if (row->def) {
@@ -144,19 +144,26 @@ static void add_row(struct buf *out, const struct row *r)
 	buf_addc(out, '\n');
 }
 
+static void add_keys(struct buf *out, const struct rows *rows)
+{
+	for (const struct row *r = rows->v; r->name; r++) {
+		if (r->flags & ROW_INLINE) {
+			add_keys(out, r->sub);
+		} else if (!(r->flags & (ROW_HIDDEN | ROW_LATER))) {
+			add_row(out, r);
+		}
+	}
+}
+
 /* The rows of one map, then one section for each map in it. */
 static void add_rows(struct buf *out, const struct rows *rows, const char *path, unsigned depth)
 {
 	char below[256];
 
 	CHECK(depth < 8);
+	add_keys(out, rows);
 	for (const struct row *r = rows->v; r->name; r++) {
-		if (!(r->flags & (ROW_HIDDEN | ROW_LATER))) {
-			add_row(out, r);
-		}
-	}
-	for (const struct row *r = rows->v; r->name; r++) {
-		if (!r->sub || r->flags & (ROW_HIDDEN | ROW_LATER)) {
+		if (!r->sub || r->flags & (ROW_HIDDEN | ROW_LATER | ROW_INLINE)) {
 			continue;
 		}
 		snprintf(below, sizeof(below), "%s%s%s%s", path, path[0] ? "." : "", r->name,

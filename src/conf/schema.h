@@ -27,6 +27,8 @@ struct rows;
 	X(SERVER, "a server's connections are made anew; others stay") \
 	X(CHECK, "checks of the pool start over with its states kept") \
 	X(CONTROL, "the control role follows; traffic is not touched") \
+	X(VIP, "the virtual IP is adjusted; its address stays") \
+	X(VIP_ANEW, "the virtual IP starts over; its address may move") \
 	X(THREADS, "proxy threads are started or ended; connections move on as they close") \
 	X(RESTART, "needs a restart of holdfast")
 
@@ -44,6 +46,8 @@ enum row_flags {
 	ROW_WIDE = 16,     /* a number of 64 bits */
 	ROW_LATER = 32,    /* for a later version: refused, with these words */
 	ROW_OPTIONAL = 64, /* 0 or empty means "not set": not shown */
+	ROW_INLINE = 128,  /* a group whose keys stand among those of the map it is in */
+	ROW_UNSET = 256,   /* a wide number: UINT64_MAX means "not set": not shown */
 };
 
 /* A type of value. Objects are structs of conf.h; the member lies at row->offset. */
@@ -96,6 +100,8 @@ struct rows {
 extern const struct rows schema_root;
 extern const struct rows schema_listener, schema_route, schema_pool, schema_server, schema_check;
 extern const struct rows schema_passive, schema_access_log;
+/* schema_vip.c */
+extern const struct rows schema_node, schema_vip, schema_track, schema_named_check, schema_slo;
 
 /* The member of an object that a row, or its companion, is about; const in CAT and CWITH. */
 #define ROW_AT(type, row, object)   ((type *)(void *)((char *)(object) + (row)->offset))
@@ -108,16 +114,22 @@ extern const struct rows schema_passive, schema_access_log;
 /* types.c: single values */
 extern const struct row_type type_bool, type_count, type_percent, type_duration, type_size;
 extern const struct row_type type_mode, type_choice, type_word, type_text, type_secret, type_list;
+extern const struct row_type type_either;
 extern const struct row_type type_retries, type_share, type_derived_bool, type_later, type_derived,
     type_derived_list;
 /* types_net.c: addresses and networks */
-extern const struct row_type type_address, type_server_address, type_binds, type_networks;
+extern const struct row_type type_address, type_server_address, type_binds, type_networks, type_ip;
 /* types_http.c: header maps, statuses, pages, probes */
 extern const struct row_type type_headers, type_statuses, type_pages, type_probe_tcp;
+/* types_vip.c: what only virtual IPs and named checks have */
+extern const struct row_type type_vip_address, type_vip_addresses, type_priorities, type_preempt,
+    type_track, type_check_address;
 /* types_tree.c: groups of rows and maps of named things */
 extern const struct row_type type_group, type_map;
 
 const char *redo_text(enum redo redo);
+/* The members of the JSON Schema of an object, without braces. */
+void schema_object(const struct rows *rows, struct buf *out);
 /* Prints the members of an object, one below the other. */
 void print_rows(const struct rows *rows, const void *object, struct emit *o);
 

@@ -19,17 +19,15 @@ static const char head[] =
     "\"name\": {\"pattern\": \"^[A-Za-z0-9][A-Za-z0-9_.-]{0,58}$\"}\n"
     "},\n";
 
-static void object(const struct rows *rows, struct buf *out);
-
 /* The map, or the short form where there is one. */
 static void object_or_brief(const struct rows *rows, struct buf *out)
 {
 	if (rows->brief_schema) {
 		buf_adds(out, "\"anyOf\": [{");
-		object(rows, out);
+		schema_object(rows, out);
 		buf_printf(out, "}, %s]", rows->brief_schema);
 	} else {
-		object(rows, out);
+		schema_object(rows, out);
 	}
 }
 
@@ -57,14 +55,14 @@ static void value(const struct row *row, struct buf *out)
 	}
 }
 
-/* The members of an object's schema, without braces. */
-static void object(const struct rows *rows, struct buf *out)
+static bool add_properties(const struct rows *rows, bool some, struct buf *out)
 {
-	bool some = false;
-
-	buf_adds(out, "\"type\": \"object\", \"additionalProperties\": false, \"properties\": {");
 	for (const struct row *r = rows->v; r->name; r++) {
 		if (r->flags & (ROW_HIDDEN | ROW_LATER)) {
+			continue;
+		}
+		if (r->flags & ROW_INLINE) {
+			some = add_properties(r->sub, some, out);
 			continue;
 		}
 		buf_printf(out, "%s\n\"%s\": {", some ? "," : "", r->name);
@@ -72,8 +70,16 @@ static void object(const struct rows *rows, struct buf *out)
 		buf_adds(out, "}");
 		some = true;
 	}
+	return some;
+}
+
+void schema_object(const struct rows *rows, struct buf *out)
+{
+	bool some = false;
+
+	buf_adds(out, "\"type\": \"object\", \"additionalProperties\": false, \"properties\": {");
+	add_properties(rows, false, out);
 	buf_adds(out, "}");
-	some = false;
 	for (const struct row *r = rows->v; r->name; r++) {
 		if (r->flags & ROW_REQUIRED) {
 			buf_printf(out, "%s\"%s\"", some ? ", " : ", \"required\": [", r->name);
@@ -86,6 +92,6 @@ static void object(const struct rows *rows, struct buf *out)
 void conf_schema(struct buf *out)
 {
 	buf_adds(out, head);
-	object(&schema_root, out);
+	schema_object(&schema_root, out);
 	buf_adds(out, "\n}\n");
 }

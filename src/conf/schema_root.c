@@ -87,15 +87,6 @@ static bool control_print(struct str key, const void *object, struct emit *o)
 static const struct rows control = { "control", 0, control_rows, .brief_print = control_print,
 	                             .finish = control_finish };
 
-static const struct row node_rows[] = {
-	{ "name", &type_derived, OF(conf_node, name), .flags = ROW_HIDDEN },
-	{ "address", &type_text, OF(conf_node, address), .check = value_is_ip, .redo = REDO_NOTHING,
-	  .flags = ROW_REQUIRED, .doc = "Its IP address." },
-	END
-};
-static const struct rows nodes = { "node", sizeof(struct conf_node), node_rows,
-	                           .doc = "The machines that share this file." };
-
 static void include_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
 	/* done before the rows are read: load.c */
@@ -118,8 +109,8 @@ static const struct row root_rows[] = {
 	         "added; the same name in two files is an error." },
 	{ "cluster", &type_text, OF(conf, cluster), .check = value_is_name, .redo = REDO_NOTHING,
 	  .flags = ROW_OPTIONAL, .doc = "Name of the cluster." },
-	{ "nodes", &type_map, OF(conf, nodes), WITH(conf, nnodes), .max = 64, .sub = &nodes,
-	  .redo = REDO_NOTHING, .flags = ROW_OPTIONAL,
+	{ "nodes", &type_map, OF(conf, nodes), WITH(conf, nnodes), .max = CONF_MAX_NODES,
+	  .sub = &schema_node, .redo = REDO_NOTHING, .flags = ROW_OPTIONAL,
 	  .doc = "The machines that share this file." },
 	{ "user", &type_text, OF(conf, user), .def = "holdfast", .check = value_is_word,
 	  .redo = REDO_RESTART,
@@ -140,8 +131,14 @@ static const struct row root_rows[] = {
 	  .sub = &schema_route, .redo = REDO_ROUTES, .doc = "Which requests go to which pool." },
 	{ "pools", &type_map, OF(conf, pools), WITH(conf, npools), .max = CONF_MAX_POOLS,
 	  .sub = &schema_pool, .redo = REDO_POOL, .doc = "Servers that answer the same requests." },
-	{ "virtual_ips", &type_later, .later = "it holds no virtual addresses",
-	  .flags = ROW_LATER },
+	{ "checks", &type_map, OF(conf, checks), WITH(conf, nchecks), .max = CONF_MAX_CHECKS,
+	  .sub = &schema_named_check, .redo = REDO_CHECK, .flags = ROW_OPTIONAL,
+	  .doc = "Probes of what is no pool's server, for virtual IPs to track." },
+	{ "virtual_ips", &type_map, OF(conf, vips), WITH(conf, nvips), .max = CONF_MAX_VIPS,
+	  .sub = &schema_vip, .redo = REDO_VIP, .flags = ROW_OPTIONAL,
+	  .doc = "Addresses that the nodes share: one of them holds each." },
+	{ "slo", &type_group, .sub = &schema_slo, .flags = ROW_OPTIONAL,
+	  .doc = "What drills may show before they count as failed." },
 	END
 };
 

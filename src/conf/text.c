@@ -166,19 +166,37 @@ const char *value_is_word(struct str text)
 	return has_control(text) ? "holds a control character" : NULL;
 }
 
-const char *value_is_ip(struct str text)
+const char *value_is_web_url(struct str text)
 {
-	unsigned char ip[16];
-	char copy[64];
+	struct str rest = str_starts(text, STR("https://"))  ? str_n(text.s + 8, text.len - 8)
+	                  : str_starts(text, STR("http://")) ? str_n(text.s + 7, text.len - 7)
+	                                                     : STR_NONE;
 
-	if (text.len >= sizeof(copy)) {
-		return "is not an IP address";
+	if (rest.len == 0 || rest.s[0] == '/' || text.len > 2000) {
+		return "is not a URL like https://example.com/hook";
 	}
-	memcpy(copy, text.s, text.len);
-	copy[text.len] = '\0';
-	return inet_pton(AF_INET, copy, ip) == 1 || inet_pton(AF_INET6, copy, ip) == 1
-	           ? NULL
-	           : "is not an IP address (without port)";
+	for (size_t i = 0; i < text.len; i++) {
+		if ((unsigned char)text.s[i] <= 0x20 || (unsigned char)text.s[i] >= 0x7f) {
+			return "holds a character that must be percent-encoded in a URL";
+		}
+	}
+	return NULL;
+}
+
+const char *value_is_interface(struct str text)
+{
+	if (text.len > 15) {
+		return "is longer than the 15 characters that an interface's name has";
+	}
+	for (size_t i = 0; i < text.len; i++) {
+		if ((unsigned char)text.s[i] <= 0x20 || text.s[i] == 0x7f ||
+		    strchr("/:", text.s[i])) {
+			return "is no name of an interface, like eth0";
+		}
+	}
+	return text.len == 0 || str_eq(text, STR(".")) || str_eq(text, STR(".."))
+	           ? "is no name of an interface, like eth0"
+	           : NULL;
 }
 
 const char *value_is_log_path(struct str text)

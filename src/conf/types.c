@@ -41,6 +41,10 @@ static void number_read(struct load *l, const struct row *row, const struct node
 		number_set(row, object, 0);
 		return;
 	}
+	if (row->flags & ROW_UNSET && str_eq(text, str_from(row->def))) {
+		number_set(row, object, UINT64_MAX);
+		return;
+	}
 	if (parse(text, &v, &why) != OK) {
 		load_refuse(l, row, n, text, why);
 		return;
@@ -58,6 +62,9 @@ static void number_read(struct load *l, const struct row *row, const struct node
 
 static bool number_zero(const struct row *row, const void *object, struct emit *o)
 {
+	if (row->flags & ROW_UNSET && number_get(row, object) == UINT64_MAX) {
+		return true;
+	}
 	if (number_get(row, object) != 0) {
 		return false;
 	}
@@ -75,7 +82,8 @@ static void number_walk(const struct row *row, void *object, struct walk *w)
 	uint64_t v = number_get(row, object);
 
 	walk_check(w, (v >= row->min && v <= row->max) ||
-	                  (v == 0 && (row->zero || row->flags & ROW_OPTIONAL)));
+	                  (v == 0 && (row->zero || row->flags & ROW_OPTIONAL)) ||
+	                  (v == UINT64_MAX && row->flags & ROW_UNSET));
 }
 
 static int count_parse(struct str text, uint64_t *ret, const char **ret_why)
@@ -114,6 +122,9 @@ static void count_schema(const struct row *row, struct buf *out)
 	           (unsigned long long)row->min, (unsigned long long)row->max);
 	if (row->zero) {
 		buf_printf(out, "{\"const\": \"%s\"}, {\"const\": 0}, ", row->zero);
+	}
+	if (row->flags & ROW_UNSET) {
+		buf_printf(out, "{\"const\": \"%s\"}, ", row->def);
 	}
 	buf_adds(out, "{\"$ref\": \"#/definitions/variable\"}]");
 }
@@ -172,8 +183,8 @@ static void unit_schema(const struct row *row, const char *definition, struct bu
 	if (row->zero || row->min == 0) {
 		buf_adds(out, "{\"const\": 0}, ");
 	}
-	if (row->zero) {
-		buf_printf(out, "{\"const\": \"%s\"}, ", row->zero);
+	if (row->zero || row->flags & ROW_UNSET) {
+		buf_printf(out, "{\"const\": \"%s\"}, ", row->zero ? row->zero : row->def);
 	}
 	buf_adds(out, "{\"$ref\": \"#/definitions/variable\"}]");
 }
@@ -319,6 +330,21 @@ static void choice_walk(const struct row *row, void *object, struct walk *w)
 const struct row_type type_choice = { "a word", choice_read, choice_print, choice_schema,
 	                              choice_walk };
 
+/* A bool that the file says in words: choices[0] is false, choices[1] true. */
+static void either_read(struct load *l, const struct row *row, const struct node *n, void *object)
+{
+	int i = choose(l, row, n);
+
+	if (i >= 0) {
+		*ROW_AT(bool, row, object) = i == 1;
+	}
+}
+
+static void either_print(const struct row *row, const void *object, struct emit *o)
+{
+	emit_text(o, row->name, str_from(row->choices[*ROW_CAT(bool, row, object)]));
+}
+
 static void word_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
 	int i = choose(l, row, n);
@@ -379,6 +405,8 @@ static void bool_walk(const struct row *row, void *object, struct walk *w)
 const struct row_type type_bool = { "true or false", bool_read, bool_print, bool_schema,
 	                            bool_walk };
 
+const struct row_type type_either = { "a word", either_read, either_print, choice_schema,
+	                              bool_walk };
 const struct row_type type_derived_bool = { "", NULL, NULL, NULL, bool_walk };
 
 /* An int32_t of which -1 means "as the pool says"; row->def is the word for it. */

@@ -98,6 +98,33 @@ static void server_address_read(struct load *l, const struct row *row, const str
 const struct row_type type_server_address = { "an address", server_address_read, address_print,
 	                                      address_schema, address_walk };
 
+/* An address without a port. */
+static void ip_read(struct load *l, const struct row *row, const struct node *n, void *object)
+{
+	struct str text;
+
+	if (!load_text(l, row, n, &text)) {
+		return;
+	}
+	if (net_ip_parse(text, ROW_AT(struct net_addr, row, object)) != OK) {
+		load_refuse(l, row, n, text, "is not an IP address (without port)");
+		return;
+	}
+	*ROW_WITH(struct str, row, object) = text;
+}
+
+static void ip_print(const struct row *row, const void *object, struct emit *o)
+{
+	emit_text(o, row->name, *ROW_CWITH(struct str, row, object));
+}
+
+static void ip_schema(const struct row *row, struct buf *out)
+{
+	buf_adds(out, "\"type\": \"string\"");
+}
+
+const struct row_type type_ip = { "an IP address", ip_read, ip_print, ip_schema, address_walk };
+
 /* What a listener binds: one address or several. */
 static void binds_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {

@@ -10,14 +10,32 @@
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static const struct row *row_find(const struct rows *rows, struct str name)
+/* The row of a key; *ret_top is that of the inline group it is in, else the same. */
+static const struct row *row_find_in(const struct rows *rows, struct str name,
+                                     const struct row **ret_top, uint32_t *ret_inset)
 {
+	const struct row *inner;
+
 	for (const struct row *r = rows->v; r->name; r++) {
-		if (!(r->flags & ROW_HIDDEN) && str_eq(str_from(r->name), name)) {
+		*ret_top = r;
+		*ret_inset = 0;
+		if (r->flags & ROW_INLINE) {
+			inner = row_find_in(r->sub, name, &(const struct row *){ NULL }, ret_inset);
+			*ret_inset += r->offset;
+			*ret_top = r;
+			if (inner) {
+				return inner;
+			}
+		} else if (!(r->flags & ROW_HIDDEN) && str_eq(str_from(r->name), name)) {
 			return r;
 		}
 	}
 	return NULL;
+}
+
+static const struct row *row_find(const struct rows *rows, struct str name)
+{
+	return row_find_in(rows, name, &(const struct row *){ NULL }, &(uint32_t){ 0 });
 }
 
 /* "pool "web"" for a named thing, ""check"" for a group, "the file" for the root. */
@@ -69,6 +87,17 @@ static const struct {
 	{ "prefix", "path" },
 };
 
+static void guess_keys(struct guess *g, const struct rows *rows)
+{
+	for (const struct row *r = rows->v; r->name; r++) {
+		if (r->flags & ROW_INLINE) {
+			guess_keys(g, r->sub);
+		} else if (!(r->flags & ROW_HIDDEN)) {
+			guess_try(g, str_from(r->name));
+		}
+	}
+}
+
 static void unknown_key(struct load *l, const struct rows *rows, const struct node *n,
                         const struct node *child)
 {
@@ -76,11 +105,7 @@ static void unknown_key(struct load *l, const struct rows *rows, const struct no
 	struct guess g;
 
 	guess_init(&g, child->key);
-	for (const struct row *r = rows->v; r->name; r++) {
-		if (!(r->flags & ROW_HIDDEN)) {
-			guess_try(&g, str_from(r->name));
-		}
-	}
+	guess_keys(&g, rows);
 	guess_text(&g, hint);
 	for (size_t i = 0; !hint[0] && i < ARRAY_LEN(synonyms); i++) {
 		if (str_eq(child->key, str_from(synonyms[i].theirs)) &&
@@ -104,18 +129,23 @@ void load_rows(struct load *l, const struct rows *rows, const struct node *n, vo
 	char where[128];
 
 	for (const struct node *i = n->first; i; i = i->next) {
-		const struct row *r = row_find(rows, i->key);
+		const struct row *top, *r;
+		uint32_t inset;
 
+		r = row_find_in(rows, i->key, &top, &inset);
 		if (!r) {
 			unknown_key(l, rows, n, i);
 			continue;
 		}
-		seen |= 1ULL << (r - rows->v);
+		seen |= 1ULL << (top - rows->v);
 		if (i->kind != NODE_BAD) {
-			r->type->read(l, r, i, object);
+			r->type->read(l, r, i, (char *)object + inset);
 		}
 	}
 	for (const struct row *r = rows->v; r->name; r++) {
+		if (r->flags & ROW_INLINE && r->sub->finish) {
+			r->sub->finish(l, n, ROW_AT(char, r, object));
+		}
 		if (r->flags & ROW_REQUIRED && !(seen >> (r - rows->v) & 1)) {
 			where_text(l, rows, n, where);
 			problem_error(l->problems, n->key.s ? n->key_at : n->at, "%s has no \"%s\"",
@@ -207,6 +237,25 @@ static uint32_t usable_nodes(struct load *l, const struct row *row, const struct
 	return used;
 }
 
+/* For the checks of the whole, which must tell places. */
+static void keep_nodes(struct load *l, const struct rows *rows, struct node **nodes)
+{
+	const struct {
+		const struct rows *rows;
+		struct node ***kept;
+	} kinds[] = {
+		{ &schema_listener, &l->listeners }, { &schema_route, &l->routes },
+		{ &schema_pool, &l->pools },         { &schema_node, &l->nodes },
+		{ &schema_named_check, &l->checks }, { &schema_vip, &l->vips },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (rows == kinds[i].rows) {
+			*kinds[i].kept = nodes;
+		}
+	}
+}
+
 static void map_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
 	const struct rows *rows = row->sub;
@@ -241,13 +290,7 @@ static void map_read(struct load *l, const struct row *row, const struct node *n
 	}
 	*ROW_AT(const void *, row, object) = v;
 	*ROW_WITH(uint32_t, row, object) = used;
-	if (rows == &schema_listener) {
-		l->listeners = nodes;
-	} else if (rows == &schema_route) {
-		l->routes = nodes;
-	} else if (rows == &schema_pool) {
-		l->pools = nodes;
-	}
+	keep_nodes(l, rows, nodes);
 }
 
 /* --- printing --------------------------------------------------------------------------------- */
@@ -282,6 +325,10 @@ static void print_object(const struct row *row, struct str key, const void *obje
 
 static void group_print(const struct row *row, const void *object, struct emit *o)
 {
+	if (row->flags & ROW_INLINE) {
+		print_rows(row->sub, ROW_CAT(char, row, object), o);
+		return;
+	}
 	print_object(row, str_from(row->name), ROW_CAT(char, row, object), o);
 }
 

@@ -34,8 +34,9 @@ const char *value_is_field_value(struct str text);
 const char *value_is_host(struct str text);       /* "shop.test", "*.shop.test", "[::1]" */
 const char *value_is_host_field(struct str text); /* for a Host field: a port may follow */
 const char *value_is_word(struct str text);       /* not empty, no control bytes */
-const char *value_is_ip(struct str text);
-const char *value_is_log_path(struct str text); /* "stderr" or an absolute path */
+const char *value_is_web_url(struct str text);    /* "https://host/path" */
+const char *value_is_interface(struct str text);  /* a name that Linux allows */
+const char *value_is_log_path(struct str text);   /* "stderr" or an absolute path */
 
 /*
  * Replaces ${NAME} and ${NAME:-default} by the environment ("$${" stands for "${"). OK, ERR_NOMEM,

@@ -24,12 +24,12 @@ static void need(struct load *l, const char *key, uint32_t n, const char *conseq
 	}
 }
 
-static void undefined(struct load *l, const struct node *at, const char *what, struct guess *g)
+void verify_undefined(struct load *l, struct place at, const char *what, const struct guess *g)
 {
 	char hint[128];
 
-	problem_error(l->problems, at->at, "there is no %s \"%.*s\"%s", what,
-	              (int)MIN(g->word.len, 80), g->word.s, guess_text(g, hint));
+	problem_error(l->problems, at, "there is no %s \"%.*s\"%s", what, (int)MIN(g->word.len, 80),
+	              g->word.s, guess_text(g, hint));
 }
 
 static const struct node *item_of(const struct node *n, uint32_t i)
@@ -57,7 +57,7 @@ static void verify_route(struct load *l, struct conf_route *r, struct node *n)
 			     i++) {
 				guess_try(&g, l->conf->pools[i].name);
 			}
-			undefined(l, to, "pool", &g);
+			verify_undefined(l, to->at, "pool", &g);
 		}
 	}
 	for (uint32_t i = 0; i < r->listeners.n; i++) {
@@ -69,15 +69,23 @@ static void verify_route(struct load *l, struct conf_route *r, struct node *n)
 			found = str_eq(l->conf->listeners[k].name, r->listeners.v[i]);
 		}
 		if (!found) {
-			undefined(l, item_of(node_get(n, "listener"), i), "listener", &g);
+			verify_undefined(l, item_of(node_get(n, "listener"), i)->at, "listener",
+			                 &g);
 		}
+	}
+}
+
+void verify_check(struct load *l, const struct conf_check *c, const struct node *n)
+{
+	if (c->exec.n && c->exec.v[0].s[0] != '/') {
+		problem_error(l->problems, item_of(node_get(n, "exec"), 0)->at,
+		              "\"exec\": \"%.*s\" is not an absolute path", STR_ARG(c->exec.v[0]));
 	}
 }
 
 static void verify_pool(struct load *l, const struct conf_pool *p, const struct node *n)
 {
 	const struct node *servers = node_get(n, "servers"), *check = node_get(n, "check");
-	const struct conf_check *c = &p->check;
 	const struct node *port = check ? node_get(check, "port") : NULL;
 
 	if (servers && p->nservers == 0 &&
@@ -85,10 +93,7 @@ static void verify_pool(struct load *l, const struct conf_pool *p, const struct 
 		problem_error(l->problems, servers->key_at, "pool \"%.*s\" has no servers",
 		              STR_ARG(p->name));
 	}
-	if (c->exec.n && c->exec.v[0].s[0] != '/') {
-		problem_error(l->problems, item_of(node_get(check, "exec"), 0)->at,
-		              "\"exec\": \"%.*s\" is not an absolute path", STR_ARG(c->exec.v[0]));
-	}
+	verify_check(l, &p->check, check);
 	for (uint32_t i = 0; port && i < p->nservers; i++) {
 		if (p->servers[i].address.sa.sa_family == AF_UNIX) {
 			problem_error(

@@ -17,21 +17,8 @@ static struct place at(const struct node *n, const char *key)
 	return child ? child->key_at : n->key_at;
 }
 
-static void warn_check(struct load *l, const struct conf_pool *p, const struct node *n)
+void verify_check_warnings(struct load *l, const struct conf_check *c, const struct node *check)
 {
-	const struct conf_check *c = &p->check;
-	const struct node *check = node_get(n, "check");
-
-	if (c->probe == PROBE_NONE) {
-		problem_warning(l->problems, n->key_at,
-		                "pool \"%.*s\" has no check: a dead server is noticed by failed "
-		                "requests only",
-		                STR_ARG(p->name));
-		return;
-	}
-	if (!check) {
-		return;
-	}
 	if (c->timeout >= c->interval) {
 		problem_warning(
 		    l->problems, at(check, node_get(check, "timeout") ? "timeout" : "interval"),
@@ -47,6 +34,20 @@ static void warn_check(struct load *l, const struct conf_pool *p, const struct n
 		    l->problems, at(check, "interval"),
 		    "a dead server is found out after more than a minute (interval times "
 		    "fall)");
+	}
+}
+
+static void warn_check(struct load *l, const struct conf_pool *p, const struct node *n)
+{
+	const struct node *check = node_get(n, "check");
+
+	if (p->check.probe == PROBE_NONE) {
+		problem_warning(l->problems, n->key_at,
+		                "pool \"%.*s\" has no check: a dead server is noticed by failed "
+		                "requests only",
+		                STR_ARG(p->name));
+	} else if (check) {
+		verify_check_warnings(l, &p->check, check);
 	}
 }
 

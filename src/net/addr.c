@@ -180,6 +180,15 @@ int net_addr_parse(struct str text, struct net_addr *ret, const char **ret_why)
 	return OK;
 }
 
+int net_ip_parse(struct str text, struct net_addr *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (memchr(text.s, ':', text.len) == NULL) {
+		return parse_v4(text, ret, NULL) == OK ? OK : ERR_INVALID;
+	}
+	return memchr(text.s, '%', text.len) != NULL ? ERR_INVALID : parse_v6(text, ret, NULL);
+}
+
 static const struct addrinfo *choose(const struct addrinfo *list)
 {
 	for (const struct addrinfo *i = list; i != NULL; i = i->ai_next) {

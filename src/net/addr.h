@@ -28,6 +28,8 @@ struct net_addr {
  * (may be NULL) gets a static sentence for the user on failure.
  */
 int net_addr_parse(struct str text, struct net_addr *ret, const char **ret_why);
+/* An IPv4 or IPv6 address alone, without port and zone: port 0. OK or ERR_INVALID. */
+int net_ip_parse(struct str text, struct net_addr *ret);
 /* "name:port" by getaddrinfo (blocks; loader only), first IPv4, else IPv6 address. */
 int net_resolve(struct str text, struct net_addr *ret, const char **ret_why);
 /* "1.2.3.4:80", "[::1]:80", "*:80", "unix:/path". Returns out. */

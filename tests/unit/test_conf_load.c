@@ -51,8 +51,6 @@ static const struct refusal refusals[] = {
 	{ "name_is_unknown", ON_LISTENER("name: x"), "unknown key \"name\"" },
 	/* later versions */
 	{ "later_tls", ON_LISTENER("tls: {}"), "\"tls\" is not supported by this version" },
-	{ "later_vips", "virtual_ips: {}\n" MINIMAL,
-	  "f.yaml:1:1: error: \"virtual_ips\" is not supported" },
 	{ "later_tcp", ON_LISTENER("protocol: tcp"),
 	  "\"protocol\": \"tcp\" is not supported by this" },
 	{ "later_to", ON_LISTENER("to: web"), "\"to\" is not supported by this version" },
@@ -133,6 +131,10 @@ static const struct refusal refusals[] = {
 	  "f.yaml:1:9: error: \"trust\": \"10.0.0.0/33\" is not" },
 	{ "client", ON_ROUTE("client: here"), "is not a network like 10.0.0.0/8" },
 	{ "node_address", "nodes: { lb1: { address: lb1 } }\n" MINIMAL, "is not an IP address" },
+	{ "node_port", "nodes: { lb1: { address: 10.0.0.1:80 } }\n" MINIMAL,
+	  "is not an IP address" },
+	{ "node_zone", "nodes: { lb1: { address: \"fe80::1%lo\" } }\n" MINIMAL,
+	  "is not an IP address" },
 	/* routes */
 	{ "host_port", ON_ROUTE("host: \"a.test:80\""), "must not carry a port" },
 	{ "host_twice", ON_ROUTE("host: [a.test, A.test]"), "\"a.test\" is there twice" },

@@ -48,17 +48,31 @@ static const struct show_case cases[] = {
 	{ "sample", everything, "      sample: 0.1\n" },
 	{ "passive_off", everything, "    passive: false\n" },
 	{ "secret", everything, "  token: \"***\"\n" },
+	{ "password", everything, "    password: \"***\"\n" },
+	{ "pair", pair, "    priority:\n      lb1: 200\n      lb2: 100\n" },
+	{ "pair_track", pair, "    track: [proxy, pool.web]\n" },
+	{ "pair_no_slo", pair, "control:\n" },
+	{ "track_long", everything, "      pool.web:\n        min: 2\n        weight: 101\n" },
+	{ "track_short_in_long", everything, "      gateway: {}\n" },
+	{ "addresses", everything, "    addresses: [fd00::100/64, fd00::101]\n" },
+	{ "preempt_delay", everything, "    preempt: 30s\n" },
+	{ "preempt_off", everything, "    preempt: false\n" },
+	{ "handover_off", everything, "    handover: off\n" },
+	{ "named_check", everything, "  db:\n    address: 10.0.0.9:5432\n    tcp: true\n" },
+	{ "slo", everything,
+	  "slo:\n  outage: 150ms\n  failed: 0\n  drills:\n    node-death:\n      outage: 200ms\n" },
 };
 
-/* The file with its secret put back in. */
+/* The file with its secrets put back in. */
 static void reload(const char *text, struct loaded *t)
 {
+	static const char *const secrets[] = { "0123456789abcdef", "pass-77" };
 	struct buf b = BUF_INIT;
-	const char *stars = strstr(text, "***");
+	const char *stars;
 
-	if (stars) {
+	for (int i = 0; i < 2 && (stars = strstr(text, "***")); i++) {
 		buf_add(&b, text, (size_t)(stars - text));
-		buf_adds(&b, "0123456789abcdef");
+		buf_adds(&b, secrets[i]);
 		text = stars + 3;
 	}
 	buf_adds(&b, text);
@@ -123,6 +137,7 @@ static void test_no_secret(void **state)
 		char *text = shown(conf_of(t.l), json);
 
 		assert_null(strstr(text, "0123456789abcdef"));
+		assert_null(strstr(text, "pass-77"));
 		free(text);
 	}
 	unload(&t);
