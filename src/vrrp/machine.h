@@ -8,11 +8,11 @@
  * - A node that is not well advertises a priority in the low band (see conf_vip_low_priority). A
  *   well backup that hears an active node in the band waits skew time only. Preemption off, its
  *   delay and `yielded` protect only an active node that is well.
- * - A machine whose timer is overdue by more than the master-down time has been asleep (the process
- *   was frozen, the machine paused): the others have declared it dead, and what it knows is old. At
- *   whatever event wakes it, it begins again as a fresh backup, so that it takes over by the rules
- *   or not at all, and never fights. The shell reads its sockets empty before it gives a TIME: what
- *   was said in time is not heard late.
+ * - A machine that wakes so late that the others have declared it dead (the process was frozen, the
+ *   machine paused: master-down time since an active one had to speak, or a backup's timer overdue
+ *   by as much) knows only what is old. At whatever event wakes it, it begins again as a fresh
+ *   backup, so that it takes over by the rules or not at all, and never fights. The shell reads its
+ *   sockets empty before it gives a TIME: what was said in time is not heard late.
  */
 #ifndef VRRP_MACHINE_H
 #define VRRP_MACHINE_H
@@ -87,7 +87,7 @@ enum vrrp_action {
 	VRRP_DO_REMOVE = 2,  /* take the addresses away (a planned handover may keep them aside) */
 	VRRP_DO_RELAY = 4,   /* with ADD: a living node held it until now, its connections go on
 	                        there; with REMOVE: a living node takes over, keep our connections
-	                        (where another node may hold it at all) */
+	                        (where another node may hold it at all); with both: of ADD */
 	VRRP_DO_ADD = 8,     /* add the addresses */
 	VRRP_DO_ADVERTISE = 16,
 	VRRP_DO_ANNOUNCE = 32, /* gratuitous ARP, unsolicited neighbour advertisement */
@@ -134,6 +134,9 @@ uint64_t vrrp_machine_next(const struct vrrp_machine *m);
 uint64_t vrrp_skew_ns(const struct vrrp_machine *m);
 uint64_t vrrp_master_down_ns(const struct vrrp_machine *m);
 
+/* Whether it is a backup that hears a living active node and leaves it in place. */
+bool vrrp_machine_content(const struct vrrp_machine *m, uint64_t now);
+
 /*
  * A sync group: what its members do after `changed` has gone from state `before` to another by
  * itself: all become what it has become. OUT of one means that none holds an address: the others
@@ -144,7 +147,7 @@ uint64_t vrrp_master_down_ns(const struct vrrp_machine *m);
 uint8_t vrrp_group_follow(const uint8_t *states, unsigned n, unsigned changed, uint8_t before);
 /*
  * Whether a member may not take its address by itself, because another one could not follow: it is
- * OUT, or it hears a living active node that it would not preempt. For TIME.
+ * OUT, or content with another node (vrrp_machine_content). For TIME.
  */
 bool vrrp_group_held(const struct vrrp_machine *const *members, unsigned n, unsigned which,
                      uint64_t now);
