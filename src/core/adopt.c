@@ -266,6 +266,9 @@ static void take_fds(struct parent *p, struct found *f)
 		} else if (r->kind == ROLE_FD_NOTIFY && p->notify_fd < 0) {
 			p->notify_fd = fd;
 			take = true;
+		} else if (r->kind == ROLE_FD_STATES && p->states_fd < 0) {
+			p->states_fd = fd;
+			take = true;
 		}
 		if (!take)
 			close(fd);

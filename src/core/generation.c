@@ -49,6 +49,9 @@ static int assign_slots(struct board *b, const struct conf *c, uint32_t number, 
 			err = slot(b, BOARD_SERVER, pool->servers[k].id, number,
 			           &SLOT(&pool->servers[k]), why, why_size);
 	}
+	for (uint32_t i = 0; err == OK && i < c->nchecks; i++)
+		err = slot(b, BOARD_SERVER, c->checks[i].servers[0].id, number,
+		           &SLOT(&c->checks[i].servers[0]), why, why_size);
 	return err;
 }
 
@@ -86,7 +89,8 @@ static int open_logs(struct generation *g, char *why, size_t why_size)
 		snprintf(why, why_size, "out of memory");
 		return ERR_NOMEM;
 	}
-	for (uint32_t i = 0; i < g->conf->nlisteners; i++)
+	g->nlogs = g->conf->nlisteners;
+	for (uint32_t i = 0; i < g->nlogs; i++)
 		g->logs[i] = -1;
 	for (uint32_t i = 0; err == OK && i < g->conf->nlisteners; i++)
 		err = open_log(&g->conf->listeners[i], &g->logs[i], why, why_size);
@@ -125,7 +129,7 @@ void generation_free(struct generation *g)
 {
 	if (!g)
 		return;
-	for (uint32_t i = 0; g->logs && i < g->conf->nlisteners; i++) {
+	for (uint32_t i = 0; g->logs && i < g->nlogs; i++) {
 		if (g->logs[i] >= 0)
 			close(g->logs[i]);
 	}
@@ -170,7 +174,9 @@ int generation_new(struct parent *p, int image, struct generation **ret, char *w
 	 * open then may still count there. */
 	if (p->cur)
 		sweep_slots(p->board, (uint32_t)p->cur->conf->generation);
-	err = assign_slots(p->board, g->conf, (uint32_t)g->conf->generation, why, why_size);
+	err = identity_find(p, g->conf, why, why_size);
+	if (err == OK)
+		err = assign_slots(p->board, g->conf, (uint32_t)g->conf->generation, why, why_size);
 	if (err == OK)
 		err = listen_open(&p->sockets, g->conf, why, why_size);
 	if (err == OK)
@@ -244,6 +250,13 @@ void generation_commit(struct parent *p, struct generation *g)
 		generation_privilege(p);
 	n->generation = g->conf->generation;
 	n->loaded_wall_ms = clock_wall_ms();
+	identity_publish(p);
+	if (!old)
+		return;
+	if (p->former)
+		conf_image_unmap(p->former);
+	p->former = old->conf;
+	old->conf = NULL;
 	generation_free(old);
 }
 
@@ -300,6 +313,8 @@ int generation_send(struct parent *p, struct child *c, enum ipc_type type, uint3
 	if (type != IPC_LOGS &&
 	    (service_is(c->service, "proxy") || service_is(c->service, "check")))
 		add(l, ROLE_FD_NOTIFY, 0, 0, p->notify_fd);
+	if (type != IPC_LOGS && (service_is(c->service, "vrrp") || service_is(c->service, "check")))
+		add(l, ROLE_FD_STATES, 0, 0, p->states_fd);
 	if (service_is(c->service, "control")) {
 		add(l, ROLE_FD_SOCKET, 0, 0, p->control_socket);
 		if (g->conf->control.on)

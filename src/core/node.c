@@ -105,14 +105,12 @@ static int make_board(struct parent *p)
 static void describe_node(struct parent *p)
 {
 	struct board_node *n = board_node(p->board);
-	char host[64] = "node";
 
-	gethostname(host, sizeof(host) - 1);
-	snprintf(n->node, sizeof(n->node), "%s",
-	         p->options->node_name ? p->options->node_name : host);
+	identity_publish(p);
 	snprintf(n->version, sizeof(n->version), "%s", HOLDFAST_VERSION);
 	snprintf(n->conf_path, sizeof(n->conf_path), "%s", p->options->conf_path);
 	n->draining = 0;
+	n->drained = orders_node(p->orders);
 	if (!p->adopted || n->started_wall_ms == 0)
 		n->started_wall_ms = clock_wall_ms();
 	n->generation = p->cur->conf->generation;
@@ -144,7 +142,9 @@ static int open_control(struct parent *p)
 	}
 	if (p->notify_fd < 0)
 		p->notify_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	return p->notify_fd < 0 ? fail("cannot make an eventfd") : OK;
+	if (p->states_fd < 0)
+		p->states_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return p->notify_fd < 0 || p->states_fd < 0 ? fail("cannot make an eventfd") : OK;
 }
 
 static int open_orders(struct parent *p)
@@ -172,10 +172,11 @@ static struct parent *parent_new(const struct node_options *o)
 	p->options = o;
 	p->loop = loop_new();
 	CHECK(p->loop);
-	p->board_fd = p->control_socket = p->notify_fd = p->lock = -1;
+	p->board_fd = p->control_socket = p->notify_fd = p->states_fd = p->lock = -1;
 	TAILQ_INIT(&p->children);
 	listen_init(&p->sockets);
 	exec_init(p);
+	hook_init(p);
 	for (unsigned i = 0; i < BOARD_ROLES && role_table[i]; i++) {
 		p->services[i] = (struct service){ .parent = p, .ops = role_table[i], .index = i };
 		p->nservices++;
@@ -231,6 +232,9 @@ static void clean_up(struct parent *p)
 	log_set_journal(NULL, NULL);
 	close(p->control_socket);
 	close(p->notify_fd);
+	close(p->states_fd);
+	if (p->former)
+		conf_image_unmap(p->former);
 	generation_free(p->cur);
 	orders_free(p->orders);
 	board_unmap(p->board);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Orders of people on their way: from control to the parent, which keeps them, on to check, which
- * carries them out, and the answer back. Main thread of the parent.
+ * carries them out, and the answer back. An order for the node itself goes to vrrp (vips.c). Main
+ * thread of the parent.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,18 +11,25 @@
 #include "base/log.h"
 #include "core/parent.h"
 
+bool order_kept(struct parent *p, char *why, size_t why_size)
+{
+	int err = orders_save(p->orders);
+
+	if (err == OK)
+		return true;
+	snprintf(why, why_size, "in force, but it would not survive a restart: %s",
+	         err == ERR_SYSTEM ? strerror(errno) : err_text(err));
+	log_error("orders", NULL, "cannot keep the orders: %s", why);
+	return false;
+}
+
 static void keep_and_answer(struct parent *p, struct asker asker, unsigned count, const char *text)
 {
 	struct child *c = child_find(p, asker.child);
 	char why[600];
-	int err = orders_save(p->orders);
 
-	if (err != OK) {
-		snprintf(why, sizeof(why), "in force, but it would not survive a restart: %s",
-		         err == ERR_SYSTEM ? strerror(errno) : err_text(err));
-		log_error("orders", NULL, "cannot keep the orders: %s", why);
+	if (!order_kept(p, why, sizeof(why)))
 		text = why;
-	}
 	if (c)
 		child_result(c, IPC_ORDERED, asker.id, OK, count, text);
 }
@@ -41,6 +49,10 @@ void order_request(struct child *c, const struct ipc_msg *m)
 		return;
 	}
 	o.target[sizeof(o.target) - 1] = '\0';
+	if (strcmp(o.target, IPC_NODE_TARGET) == 0 && o.order < ORDER_COUNT) {
+		vips_order_node(c, m->id, (enum server_order)o.order);
+		return;
+	}
 	for (unsigned i = 0; i < ORDERS_PENDING && !slot; i++) {
 		if (p->pending[i].id == 0)
 			slot = &p->pending[i];

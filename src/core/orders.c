@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The orders kept, as a JSON object of server ids. Main thread of the parent. */
+/* The orders kept, as a JSON object of server ids and one word about the node. Main thread of the
+ * parent. */
 #include "core/orders.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 struct orders {
 	char *path;
 	json_t *by_id; /* "pool/server": "drain" | "disable" */
+	bool node;     /* drained */
 };
 
 static int order_of(const json_t *v)
@@ -62,6 +64,7 @@ static int read_file(struct orders *o, char *why, size_t why_size)
 		if (order_of(v) > ORDER_READY && json_object_size(o->by_id) < ORDERS_MAX)
 			json_object_set(o->by_id, id, v);
 	}
+	o->node = order_of(json_object_get(root, "node")) > ORDER_READY;
 	json_decref(root);
 	return OK;
 }
@@ -148,7 +151,9 @@ int orders_set(struct orders *o, const struct conf *c, struct str target, enum s
 
 int orders_save(const struct orders *o)
 {
-	json_t *root = json_pack("{s:i, s:O}", "version", 1, "orders", o->by_id);
+	json_t *root =
+	    json_pack("{s:i, s:s, s:O}", "version", 1, "node",
+	              server_order_name[o->node ? ORDER_DRAIN : ORDER_READY], "orders", o->by_id);
 	char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL;
 	struct buf b = BUF_INIT;
 	int err;
@@ -176,6 +181,16 @@ void orders_each(const struct orders *o, const struct conf *c,
 		if (conf_server_find(c, str_from(id), &pool))
 			fn(arg, str_from(id), (enum server_order)order_of(v));
 	}
+}
+
+bool orders_node(const struct orders *o)
+{
+	return o->node;
+}
+
+void orders_set_node(struct orders *o, bool drained)
+{
+	o->node = drained;
 }
 
 unsigned orders_count(const struct orders *o)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Run-time orders of people (drain, disable) by server id, kept in a JSON file so that they survive
- * reloads and restarts. Main thread of the parent. An order for a server that the configuration
- * no longer has is kept: the server may come back with the next one.
+ * Run-time orders of people (drain, disable) by server id, and whether the node itself is drained,
+ * kept in a JSON file so that they survive reloads and restarts. Main thread of the parent. An
+ * order for a server that the configuration no longer has is kept: the server may come back with
+ * the next one.
  */
 #ifndef CORE_ORDERS_H
 #define CORE_ORDERS_H
@@ -32,6 +33,9 @@ int orders_save(const struct orders *o);
 /* Calls fn for each order of a server that c has. */
 void orders_each(const struct orders *o, const struct conf *c,
                  void (*fn)(void *arg, struct str id, enum server_order order), void *arg);
+/* Whether the node is drained: it is to hold no virtual IP. */
+bool orders_node(const struct orders *o);
+void orders_set_node(struct orders *o, bool drained);
 unsigned orders_count(const struct orders *o);
 
 #endif

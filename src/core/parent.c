@@ -62,6 +62,23 @@ void parent_message(struct child *c, struct ipc_msg *m)
 		if (from(c, "check", m))
 			exec_request(c, m);
 		break;
+	case IPC_SWITCHOVER:
+		if (from(c, "control", m))
+			vips_switchover(c, m);
+		break;
+	case IPC_SWITCHED:
+	case IPC_NODE:
+		if (from(c, "vrrp", m))
+			vips_answered(c, m);
+		break;
+	case IPC_YIELDED:
+		if (from(c, "vrrp", m))
+			stop_yielded(c);
+		break;
+	case IPC_HOOK:
+		if (from(c, "vrrp", m))
+			hook_request(c, m);
+		break;
 	default:
 		log_warning("message", c->service->ops->name, "unexpected: %s",
 		            ipc_type_name(m->type));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parent's own things, shared by its files (parent, child, supervise, generation, reload,
- * order, exec_check, adopt, upgrade, stop). Everything here runs on its one thread.
+ * The parent's own things, shared by its files (parent, identity, child, supervise, generation,
+ * reload, order, vips, program, exec_check, hook, adopt, upgrade, stop). Everything here runs on
+ * its one thread.
  */
 #ifndef CORE_PARENT_H
 #define CORE_PARENT_H
@@ -30,6 +31,7 @@ struct generation {
 	struct conf *conf;
 	int image;
 	int *logs; /* access log of each listener; -1: none */
+	uint32_t nlogs;
 };
 
 /* Makes one of an image, which it takes over: slots on the board, listening sockets, log files,
@@ -50,6 +52,14 @@ int generation_send(struct parent *p, struct child *c, enum ipc_type type, uint3
                     const struct generation *g);
 /* Opens the access logs anew (after rotation) and hands them to the proxies. */
 void generation_reopen_logs(struct parent *p);
+
+/* --- which node this is (identity.c) -------------------------------------------------------- */
+
+/* Sets c->self. ERR_NOT_FOUND with why where the file has virtual IPs and this machine is none of
+ * its nodes. */
+int identity_find(const struct parent *p, struct conf *c, char *why, size_t why_size);
+/* The node's name on the board, by the committed configuration. */
+void identity_publish(const struct parent *p);
 
 /* --- processes (child.c) -------------------------------------------------------------------- */
 
@@ -78,6 +88,7 @@ struct child {
 	bool draining;
 	bool asked; /* PREPARE or COMMIT is with it */
 	bool prepared;
+	bool yielding;    /* YIELD is with it */
 	uint64_t born;    /* monotonic; 0: before this parent */
 	uint64_t pulse;   /* last sign of life */
 	uint64_t kill_at; /* when to SIGKILL it; 0: not */
@@ -194,6 +205,74 @@ void order_done(struct child *c, const struct ipc_msg *m);
 void order_send_all(struct child *check);
 void order_check_died(struct parent *p);
 
+/* Writes the orders; false with why when they would not survive a restart. */
+bool order_kept(struct parent *p, char *why, size_t why_size);
+
+/* --- what the role vrrp is asked (vips.c) --------------------------------------------------- */
+
+#define VIPS_ASKS 64
+
+struct vips_ask {
+	struct asker asker;
+	uint32_t id; /* towards vrrp; 0: free */
+	enum ipc_type answer;
+	uint64_t until;
+};
+
+struct vips {
+	struct vips_ask asks[VIPS_ASKS];
+};
+
+void vips_switchover(struct child *c, const struct ipc_msg *m);
+/* An order for the node as a whole: drain (disable means the same) or ready. */
+void vips_order_node(struct child *c, uint32_t id, enum server_order order);
+/* Tells a process of vrrp whether the node is drained. */
+void vips_send_node(struct child *vrrp);
+/* SWITCHED or NODE of vrrp. */
+void vips_answered(struct child *c, const struct ipc_msg *m);
+void vips_died(struct parent *p);
+void vips_tick(struct parent *p);
+/* Has all virtual IPs given up; false when there is nobody to do it. */
+bool vips_yield(struct parent *p);
+/* Whether that is still under way. */
+bool vips_yielding(struct parent *p);
+
+/* --- programs that the configuration names (program.c) -------------------------------------- */
+
+struct program { /* one that runs; embedded in what it runs for */
+	struct parent *parent;
+	/* Set by the owner: it has ended, status and output are there. What holds it may be freed,
+	 * by loop_defer. */
+	void (*ended)(struct program *g);
+	pid_t pid;
+	int pidfd;
+	int out;
+	struct loop_io pid_io;
+	struct loop_io out_io;
+	struct loop_timer timer;
+	unsigned len;     /* of output */
+	bool line;        /* its first line is complete */
+	bool late;        /* over its time limit */
+	int status;       /* exit status; -1: not run, ended by a signal or by its time limit */
+	char output[256]; /* first line of its output, or why it did not run */
+};
+
+struct program_order {
+	const struct conf_list *exec;
+	struct str user;  /* "": the roles' user */
+	uint64_t timeout; /* ns */
+	/* Adds to the environment, by setenv, in the new process. */
+	void (*environment)(const void *arg);
+	const void *arg;
+};
+
+/* OK, or an error with status -1 and why in output; `ended` is not called then. */
+int program_start(struct parent *p, struct program *g, const struct program_order *o);
+/* Kills it and all of its group; `ended` tells of it. */
+void program_kill(struct program *g);
+/* Kills it and waits for its end, which `ended` does not tell. */
+void program_end(struct program *g);
+
 /* --- exec checks (exec_check.c) ------------------------------------------------------------- */
 
 #define EXEC_RUNNING 32
@@ -215,13 +294,41 @@ void exec_forget(struct parent *p, const struct child *c);
 /* Ends all of them and waits for their ends: before this program is replaced. */
 void exec_end_all(struct parent *p);
 
+/* --- hooks of virtual IPs (hook.c) ---------------------------------------------------------- */
+
+#define HOOKS_WAITING 64 /* of one virtual IP; webhooks that wait for control */
+
+struct hook;
+TAILQ_HEAD(hook_list, hook);
+
+struct hooks {
+	struct hook_list list;  /* running and waiting, in the order in which they came */
+	struct hook_list posts; /* for webhooks, while control does not run */
+	unsigned nposts;
+};
+
+void hook_init(struct parent *p);
+void hook_request(struct child *c, const struct ipc_msg *m);
+/* Hands control what it missed. */
+void hook_send_posts(struct child *control);
+/* Whether any runs or waits. */
+bool hook_busy(const struct parent *p);
+/* Ends all of them and waits for their ends. */
+void hook_end_all(struct parent *p);
+
 /* --- taking over, upgrade, end (adopt.c, upgrade.c, stop.c) --------------------------------- */
 
 /* Finds the roles of an earlier parent. Returns their number; board, sockets, children and the
  * committed generation are set from them. */
 unsigned adopt_roles(struct parent *p);
 
-enum upgrade_phase { UPGRADE_NONE, UPGRADE_TEST, UPGRADE_OVERLAP, UPGRADE_OTHERS };
+enum upgrade_phase {
+	UPGRADE_NONE,
+	UPGRADE_TEST,
+	UPGRADE_HOOKS, /* hooks of virtual IPs run: they end before the program is replaced */
+	UPGRADE_OVERLAP,
+	UPGRADE_OTHERS
+};
 
 struct upgrade {
 	enum upgrade_phase phase;
@@ -242,18 +349,23 @@ void upgrade_request(struct child *c, uint32_t id);
 void upgrade_replace(struct parent *p, struct asker asker);
 void upgrade_child_ready(struct child *c);
 void upgrade_child_died(struct child *c);
+void upgrade_hooks_ended(struct parent *p);
 /* The id in the environment of an executed parent; unset by the call. */
 bool upgrade_resumed(uint32_t *ret_id, int *ret_lock);
 
 struct stop {
 	bool begun;
-	bool others; /* proxies have ended, the rest was told */
+	bool yielding; /* virtual IPs are being given up */
+	bool others;   /* proxies have ended, the rest was told */
+	struct loop_timer yield;
 	struct loop_timer sockets;
 	struct loop_timer deadline;
 };
 
 void stop_begin(struct parent *p, const char *why);
 void stop_at_once(struct parent *p);
+/* vrrp holds no virtual IP any more. */
+void stop_yielded(struct child *c);
 void stop_child_died(struct parent *p);
 
 /* --- the parent (parent.c) ------------------------------------------------------------------ */
@@ -267,9 +379,11 @@ struct parent {
 	struct board *board;
 	int board_fd;
 	struct generation *cur;
+	struct conf *former; /* of the generation before it; NULL: none */
 	struct listen_set sockets;
 	int control_socket;
 	int notify_fd; /* eventfd between proxy and check */
+	int states_fd; /* eventfd between check and vrrp */
 	struct service services[BOARD_ROLES];
 	unsigned nservices;
 	struct children children;
@@ -289,7 +403,9 @@ struct parent {
 	struct reload reload;
 	struct orders *orders;
 	struct pending_order pending[ORDERS_PENDING];
+	struct vips vips;
 	struct execs execs;
+	struct hooks hooks;
 	struct upgrade upgrade;
 	struct stop stop;
 };

@@ -277,7 +277,8 @@ static void loaded(struct parent *p, struct loader_answer *a)
 		refuse(p, ERR_REFUSED, why);
 		return;
 	}
-	if (r->next->conf->hash == p->cur->conf->hash && !r->now.forced) {
+	if (r->next->conf->hash == p->cur->conf->hash &&
+	    r->next->conf->self == p->cur->conf->self && !r->now.forced) {
 		generation_discard(p, r->next);
 		r->next = NULL;
 		log_info("reload", NULL, "nothing changed");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a node: proxies finish what is open while checks go on, then the other roles end, then
- * the parent. Main thread of the parent.
+ * The end of a node, in this order: virtual IPs are given up, so that another node answers before
+ * this one stops to; proxies finish what is open while checks go on and vrrp keeps the addresses
+ * for these connections; then the other roles end, then the parent. Main thread of the parent.
  */
 #include <signal.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "core/notify.h"
 #include "core/parent.h"
 
+#define STOP_YIELD  (2 * NS_PER_S)
 #define STOP_QUEUED (100 * NS_PER_MS) /* proxies empty the queues of their sockets */
 #define STOP_OTHERS (3 * NS_PER_S)
 
@@ -32,10 +34,44 @@ static void on_sockets(struct loop_timer *t)
 	listen_close(&p->sockets, p->cur->conf);
 }
 
-void stop_begin(struct parent *p, const char *why)
+static void drain_proxies(struct parent *p)
 {
 	struct child *c;
 
+	p->stop.yielding = false;
+	loop_timer_stop(p->loop, &p->stop.yield);
+	notify_stopping("finishing open requests");
+	exec_forget(p, NULL);
+	TAILQ_FOREACH (c, &p->children, link) {
+		if (service_is(c->service, "proxy"))
+			child_drain(c, p->cur->conf->shutdown_timeout + NS_PER_S);
+	}
+	p->stop.sockets.fn = on_sockets;
+	loop_timer_set(p->loop, &p->stop.sockets, STOP_QUEUED);
+	stop_child_died(p);
+}
+
+static void on_yield_timer(struct loop_timer *t)
+{
+	struct parent *p = CONTAINER_OF(t, struct parent, stop.yield);
+
+	log_warning("node_stop", NULL, "the virtual IPs were not given up within %u s: going on",
+	            (unsigned)(STOP_YIELD / NS_PER_S));
+	drain_proxies(p);
+}
+
+void stop_yielded(struct child *c)
+{
+	struct parent *p = c->parent;
+
+	c->yielding = false;
+	if (p->stop.yielding && !vips_yielding(p))
+		log_notice("node_stop", NULL, "no virtual IP is held any more");
+	stop_child_died(p);
+}
+
+void stop_begin(struct parent *p, const char *why)
+{
 	if (p->stop.begun) {
 		stop_at_once(p);
 		return;
@@ -45,17 +81,16 @@ void stop_begin(struct parent *p, const char *why)
 	reload_stop(p);
 	p->stop.begun = true;
 	board_node(p->board)->draining = 1;
-	notify_stopping("finishing open requests");
-	exec_forget(p, NULL);
 	for (unsigned i = 0; i < p->nservices; i++)
 		loop_timer_stop(p->loop, &p->services[i].restart);
-	TAILQ_FOREACH (c, &p->children, link) {
-		if (service_is(c->service, "proxy"))
-			child_drain(c, p->cur->conf->shutdown_timeout + NS_PER_S);
+	if (!vips_yield(p)) {
+		drain_proxies(p);
+		return;
 	}
-	p->stop.sockets.fn = on_sockets;
-	loop_timer_set(p->loop, &p->stop.sockets, STOP_QUEUED);
-	stop_child_died(p);
+	notify_stopping("giving up virtual IPs");
+	p->stop.yielding = true;
+	p->stop.yield.fn = on_yield_timer;
+	loop_timer_set(p->loop, &p->stop.yield, STOP_YIELD);
 }
 
 void stop_at_once(struct parent *p)
@@ -66,7 +101,10 @@ void stop_at_once(struct parent *p)
 		stop_begin(p, "told to end at once");
 	log_notice("node_stop", NULL, "told again: ending at once");
 	p->stop.others = true;
+	p->stop.yielding = false;
+	loop_timer_stop(p->loop, &p->stop.yield);
 	listen_sweep(&p->sockets, NULL);
+	hook_end_all(p);
 	TAILQ_FOREACH (c, &p->children, link) {
 		c->draining = true;
 		child_kill(c, SIGKILL, "the node ends at once");
@@ -81,11 +119,17 @@ void stop_child_died(struct parent *p)
 	if (!p->stop.begun)
 		return;
 	if (TAILQ_EMPTY(&p->children)) {
+		if (hook_busy(p))
+			return; /* within their time limits */
 		listen_sweep(&p->sockets, NULL);
 		p->loop->stop = true;
 		return;
 	}
-	if (p->stop.others || have_proxies(p))
+	if (p->stop.yielding && !vips_yielding(p)) {
+		drain_proxies(p); /* comes back here */
+		return;
+	}
+	if (p->stop.yielding || p->stop.others || have_proxies(p))
 		return;
 	p->stop.others = true;
 	TAILQ_FOREACH (c, &p->children, link)

@@ -87,6 +87,10 @@ static void give_start(struct child *c)
 	}
 	if (service_is(c->service, "check"))
 		order_send_all(c);
+	else if (service_is(c->service, "vrrp"))
+		vips_send_node(c);
+	else if (service_is(c->service, "control"))
+		hook_send_posts(c);
 }
 
 /* A number that no living process of the role has. When all are taken by draining ones, the oldest
@@ -264,6 +268,8 @@ void supervise_ready(struct child *c)
 
 /* --- ends ----------------------------------------------------------------------------------- */
 
+/* By then the condition `proxy` has failed long since (each wait before the last of the early ends
+ * is longer than it allows), and a virtual IP that another node may take is with that. */
 static void close_in_crash_loop(struct service *s)
 {
 	struct parent *p = s->parent;
@@ -356,6 +362,8 @@ void supervise_died(struct child *c, const char *how)
 	exec_forget(p, c);
 	if (service_is(s, "check"))
 		order_check_died(p);
+	if (service_is(s, "vrrp"))
+		vips_died(p);
 	reload_disturbed(p, c, true);
 	upgrade_child_died(c);
 	if (was_current && !s->current)
@@ -407,5 +415,6 @@ void supervise_tick(struct parent *p)
 			log_notice("crash_loop", s->ops->name, "it lives: crash loop over");
 		}
 	}
+	vips_tick(p);
 	p->ticked = now;
 }

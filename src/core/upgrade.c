@@ -19,6 +19,7 @@
 #include "core/spawn.h"
 
 #define UPGRADE_TEST_TIME  (20 * NS_PER_S)
+#define UPGRADE_HOOKS_TIME (15 * NS_PER_S)
 #define UPGRADE_READY_TIME (20 * NS_PER_S)
 #define UPGRADE_END_TIME   (5 * NS_PER_S)
 #define UPGRADE_ARGS       64
@@ -91,7 +92,7 @@ static bool own_arguments(struct buf *text, char *argv[UPGRADE_ARGS + 1])
 	return n > 0 && n < UPGRADE_ARGS;
 }
 
-static void execute(struct parent *p)
+static void execute_now(struct parent *p)
 {
 	struct buf text = BUF_INIT;
 	char *argv[UPGRADE_ARGS + 1];
@@ -104,6 +105,7 @@ static void execute(struct parent *p)
 		return;
 	}
 	exec_end_all(p);
+	hook_end_all(p);
 	snprintf(number, sizeof(number), "%u", p->upgrade.asker.id);
 	setenv(ENV_ID, number, 1);
 	snprintf(number, sizeof(number), "%d", p->lock);
@@ -117,6 +119,34 @@ static void execute(struct parent *p)
 	unsetenv(ENV_LOCK);
 	buf_free(&text);
 	refuse(p, why);
+}
+
+static void on_hooks_late(struct loop_timer *t)
+{
+	upgrade_hooks_ended(CONTAINER_OF(t, struct parent, upgrade.timer));
+}
+
+/* Nobody else than this program waits for a hook that runs. */
+static void execute(struct parent *p)
+{
+	if (!hook_busy(p)) {
+		execute_now(p);
+		return;
+	}
+	p->upgrade.phase = UPGRADE_HOOKS;
+	p->upgrade.timer.fn = on_hooks_late;
+	loop_timer_set(p->loop, &p->upgrade.timer, UPGRADE_HOOKS_TIME);
+}
+
+void upgrade_hooks_ended(struct parent *p)
+{
+	if (p->upgrade.phase != UPGRADE_HOOKS)
+		return;
+	loop_timer_stop(p->loop, &p->upgrade.timer);
+	if (p->stop.begun)
+		refuse(p, "the node is ending");
+	else
+		execute_now(p);
 }
 
 static void on_tested(struct loop_io *io, uint32_t events)

@@ -127,6 +127,23 @@ static void ready_takes_one_back(void **state)
 	assert_int_equal(set("web/a", ORDER_READY, &n), OK); /* nothing to take back is well */
 }
 
+static void the_node_is_drained_beside_its_servers(void **state)
+{
+	unsigned n;
+
+	(void)state;
+	assert_false(orders_node(o));
+	orders_set_node(o, true);
+	set("web/a", ORDER_DRAIN, &n);
+	reopen();
+	assert_true(orders_node(o));
+	assert_string_equal(all(&conf), "web/a=drain ");
+	assert_int_equal(orders_count(o), 1);
+	orders_set_node(o, false);
+	reopen();
+	assert_false(orders_node(o));
+}
+
 static void unknown_targets_are_told(void **state)
 {
 	static const char *const unknown[] = { "webb", "web/d", "", "/", "web/", "*", "web/a/b" };
@@ -183,10 +200,11 @@ static void unknown_orders_in_the_file_are_left_out(void **state)
 {
 	(void)state;
 	write_file("{\"orders\": {\"web/a\": \"drain\", \"web/b\": \"dance\", \"web/c\": 7,"
-	           " \"api/x\": \"ready\"}}");
+	           " \"api/x\": \"ready\"}, \"node\": \"ready\"}");
 	orders_free(o);
 	assert_int_equal(orders_open(path, &o, why, sizeof(why)), OK);
 	assert_string_equal(all(&conf), "web/a=drain ");
+	assert_false(orders_node(o));
 }
 
 static void a_folder_that_is_gone_is_told(void **state)
@@ -209,6 +227,7 @@ int main(void)
 		T(one_server),
 		T(a_whole_pool_by_both_names),
 		T(ready_takes_one_back),
+		T(the_node_is_drained_beside_its_servers),
 		T(unknown_targets_are_told),
 		T(a_server_that_is_away_keeps_its_order),
 		T(a_broken_file_is_set_aside),
