@@ -59,10 +59,11 @@ static bool in_band(const struct vrrp_machine *m, unsigned priority)
 	return priority <= m->rules.low_band;
 }
 
-/* Whether the node last heard as active may be taken for alive. */
+/* Whether the node that was heard as active, since this one is backup, may be taken for alive. */
 static bool peer_lives(const struct vrrp_machine *m, uint64_t now)
 {
-	return m->heard_at != 0 && now - m->heard_at < LIVING * m->heard_interval_cs * NS_PER_CS;
+	return m->heard_at >= m->since &&
+	       now - m->heard_at < LIVING * m->heard_interval_cs * NS_PER_CS;
 }
 
 /*
@@ -202,14 +203,15 @@ static unsigned resume(struct vrrp_machine *m, const struct vrrp_event *e)
 	set_why(m, "goes on after a restart of the process");
 	if (e->state == VIP_ACTIVE && !m->health.release)
 		return promote(m, e->now, e->appointed && !m->health.low) & ~VRRP_DO_TRANSITION;
+	if (e->state == VIP_ACTIVE) {
+		set_why(m, "%s", e->why != NULL ? e->why : "it cannot answer");
+		return step_down(m, e->now);
+	}
 	if (e->active_interval_cs != 0)
 		m->active_interval_cs = e->active_interval_cs;
 	go_backup(m, e->now);
 	m->yielded = e->yielded;
-	if (e->state == VIP_BACKUP)
-		return 0;
-	set_why(m, "%s", e->why != NULL ? e->why : "it cannot answer");
-	return VRRP_DO_RELEASE | VRRP_DO_REMOVE | VRRP_DO_TRANSITION;
+	return 0;
 }
 
 /* --- advertisements -------------------------------------------------------------------------- */
