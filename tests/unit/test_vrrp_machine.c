@@ -628,7 +628,7 @@ static void test_a_clock_that_steps_back(void **state)
 
 	expect(&r, "start@0 wait@3500", TO_ACTIVE);
 	expect(&r, "late@-500000 wait@-499000", "-499000.00 ADVERTISE 200\n");
-	expect(&r, "hear:201@-498900 wait@-495600",
+	expect(&r, "hear:201@-498900 wait@-495700",
 	       "-498900.00 REMOVE RELAY -> backup: priority 201 was heard, ours was 200\n");
 	buf_free(&r.trace);
 }
