@@ -12,6 +12,14 @@
 	"pools: { web: { servers: { a: 10.0.0.1:80, b: 10.0.0.2:80 }, check: { http: /" x " } } " \
 	"}\n"
 
+#define N "nodes: { lb1: { address: 10.0.0.11 }, lb2: { address: 10.0.0.12 } }\n" MINIMAL
+#define V(x) \
+	N "virtual_ips: { web: { interface: eth0, router_id: 51, priority: { lb1: 200, lb2: 100 " \
+	  "}, " x " } }\n"
+#define A      "address: 10.0.0.100/24"
+#define C(x)   MINIMAL "checks: { db: { address: 10.0.0.9:80, http: /" x " } }\n"
+#define SLO(x) MINIMAL "slo: { " x " }\n"
+
 struct diff_case {
 	const char *name;
 	const char *from, *to;
@@ -19,6 +27,43 @@ struct diff_case {
 };
 
 static const struct diff_case cases[] = {
+	{ "vip_added", N, V(A),
+	  "virtual_ips.web: added (the virtual IP is adjusted; its address stays)" },
+	{ "vip_removed", V(A), N, "virtual_ips.web: removed (the virtual IP" },
+	{ "vip_same", V(A), V(A ", advertise: 1000ms, track: [proxy], preempt: yes"), NULL },
+	{ "vip_address", V(A), V("address: 10.0.0.101/24"),
+	  "virtual_ips.web.address: 10.0.0.100/24 -> 10.0.0.101/24 (the virtual IP is adjusted" },
+	{ "vip_derived_is_not_shown", V("address: \"fd00::1/64\""), V("address: \"fd00::2/64\""),
+	  "virtual_ips.web.address: fd00::1/64 -> fd00::2/64 (" },
+	{ "vip_priority", V(A),
+	  N "virtual_ips: { web: { interface: eth0, router_id: 51, priority: { lb1: 150, lb2: 100 "
+	    "}, " A " } }\n",
+	  "virtual_ips.web.priority: { lb1: 200, lb2: 100 } -> { lb1: 150, lb2: 100 } (" },
+	{ "vip_preempt", V(A), V(A ", preempt: 30s"), "virtual_ips.web.preempt: true -> 30s (" },
+	{ "vip_track", V(A), V(A ", track: [proxy, { pool.web: { min: 2 } }]"),
+	  "virtual_ips.web.track: [proxy] -> { proxy: { }, pool.web: { min: 2 } } (" },
+	{ "vip_unicast", V(A), V(A ", unicast_peers: true"),
+	  "virtual_ips.web.unicast_peers: false -> true (the virtual IP starts over; its address "
+	  "may move)" },
+	{ "vip_password", V(A ", version: 2, password: a"), V(A ", version: 2, password: b"),
+	  "virtual_ips.web.password: changed (" },
+	{ "vip_notify", V(A), V(A ", notify: { exec: [/bin/x] }"),
+	  "virtual_ips.web.notify: (not set) -> { exec: [/bin/x], timeout: 10s } (the virtual IP "
+	  "is "
+	  "adjusted" },
+	{ "node_address", N,
+	  "nodes: { lb1: { address: 10.0.0.11 }, lb2: { address: 10.0.0.13 } }\n" MINIMAL,
+	  "nodes.lb2.address: 10.0.0.12 -> 10.0.0.13 (" },
+	{ "check_added", MINIMAL, C(""), "checks.db: added (" },
+	{ "check_key", C(""), C(", rise: 1"),
+	  "checks.db.rise: 2 -> 1 (checks of the pool start over with its states kept)" },
+	{ "check_address", MINIMAL "checks: { db: { address: 10.0.0.8:80, http: / } }\n", C(""),
+	  "checks.db.address: 10.0.0.8:80 -> 10.0.0.9:80 (" },
+	{ "slo_set", SLO("failed: 1"), SLO("failed: 1, outage: 150ms"),
+	  "slo.outage: (not set) -> 150ms (" },
+	{ "slo_zero", SLO("failed: 1"), SLO("failed: 0"), "slo.failed: 1 -> 0 (" },
+	{ "slo_drill", SLO("drills: { x: { failed: 1 } }"), SLO("drills: { x: { failed: 2 } }"),
+	  "slo.drills.x.failed: 1 -> 2 (" },
 	{ "same", MINIMAL, MINIMAL, NULL },
 	{ "same_but_order", L("") R("") P(""), P("") R("") L(""), NULL },
 	{ "same_but_default", L("") R("") P(""), L(", max_line: 8KiB") R("") P(""), NULL },

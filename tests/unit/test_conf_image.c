@@ -87,6 +87,8 @@ static void test_seal(void **state)
 	((struct conf_route *)c->routes)[0].slot = 12;
 	((struct conf_pool *)c->pools)[1].slot = 13;
 	((struct conf_server *)c->pools[1].servers)[2].slot = 14;
+	((struct conf_server *)c->checks[1].servers)[0].slot = 15;
+	c->self = 1;
 	assert_int_equal(conf_image_seal(fd, c), OK);
 	conf_image_unmap(c);
 	seals = fcntl(fd, F_GET_SEALS);
@@ -98,6 +100,8 @@ static void test_seal(void **state)
 	assert_int_equal(again->routes[0].slot, 12);
 	assert_int_equal(again->pools[1].slot, 13);
 	assert_int_equal(again->pools[1].servers[2].slot, 14);
+	assert_int_equal(again->checks[1].servers[0].slot, 15);
+	assert_int_equal(again->self, 1);
 	conf_image_unmap(again);
 	close(fd);
 }
@@ -179,6 +183,46 @@ static void set_checksum(char *image, size_t len)
 	uint64_t sum = hash_bytes(CHECKSUM_SEED, image + HEADER_SIZE, len - HEADER_SIZE);
 
 	memcpy(image + CHECKSUM_AT, &sum, sizeof(sum));
+}
+
+/* Writes a number where `field` of a mapped image lies in the file. */
+static void patch(char *image, const struct conf *c, const void *field, uint32_t value)
+{
+	memcpy(image + HEADER_SIZE + ((const char *)field - (const char *)c), &value,
+	       sizeof(value));
+}
+
+/* References between parts of a foreign image are looked at as well. */
+static void test_references(void **state)
+{
+	size_t len;
+	char *image = image_bytes(everything, &len), *copy = malloc(len);
+	const struct conf_vip *web;
+	struct conf *c;
+	int fd;
+
+	(void)state;
+	c = map_text(everything, &fd);
+	close(fd);
+	web = conf_vip_find(c, STR("web"));
+	for (int i = 0; i < 6; i++) {
+		struct conf *again = NULL;
+
+		memcpy(copy, image, len);
+		patch(copy, c, &c->self, i == 1 ? c->nnodes : 0);
+		patch(copy, c, &web->nodes[1].node, i == 2 ? c->nnodes : 1);
+		patch(copy, c, &web->track[3].index, i == 3 ? c->nchecks : 0);
+		patch(copy, c, &web->track[4].index, i == 4 ? c->npools : 0);
+		patch(copy, c, &web->track[0].kind, i == 5 ? CONDITION_GATEWAY + 1 : 0);
+		set_checksum(copy, len);
+		fd = file_of(copy, len);
+		assert_int_equal(conf_image_map(fd, &again), i == 0 ? OK : ERR_INVALID);
+		conf_image_unmap(again);
+		close(fd);
+	}
+	conf_image_unmap(c);
+	free(image);
+	free(copy);
 }
 
 /* A hostile image with a right checksum is refused, or is a configuration that can be used. */
@@ -292,6 +336,7 @@ int main(void)
 	rows_add(&r, "round_trip", test_round_trip, NULL);
 	rows_add(&r, "hash", test_hash, NULL);
 	rows_add(&r, "seal_keeps_slots", test_seal, NULL);
+	rows_add(&r, "references", test_references, NULL);
 	rows_add(&r, "mapping_is_private", test_writable, NULL);
 	rows_add(&r, "garbage", test_garbage, NULL);
 	rows_add(&r, "hostile_bytes", test_hostile, NULL);
