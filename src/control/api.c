@@ -3,7 +3,6 @@
 #include "control/api.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,13 +11,9 @@
 
 #include "base/check.h"
 #include "base/err.h"
-#include "control/jw.h"
+#include "control/api_impl.h"
 
-#define JSON_TYPE "application/json"
 #define IMAGE_MAX (512U << 20)
-
-typedef int endpoint_fn(const struct api *a, const struct api_request *q, struct api_answer *ans,
-                        struct api_change *change);
 
 void api_error(struct api_answer *ans, unsigned status, const char *fmt, ...)
 {
@@ -30,7 +25,7 @@ void api_error(struct api_answer *ans, unsigned status, const char *fmt, ...)
 	va_end(ap);
 	buf_free(&ans->body);
 	ans->status = status;
-	ans->type = JSON_TYPE;
+	ans->type = API_JSON;
 	buf_adds(&ans->body, "{\"error\":");
 	buf_json(&ans->body, buf_str(&text));
 	buf_adds(&ans->body, "}\n");
@@ -212,7 +207,7 @@ static int get_config(const struct api *a, const struct api_request *q, struct a
 	if (strcmp(format, "image") == 0) {
 		api_error(ans, 403, "the image holds secrets: it is given to the control socket");
 	} else if (strcmp(format, "json") == 0 || strcmp(format, "yaml") == 0) {
-		ans->type = format[0] == 'y' ? "application/yaml" : JSON_TYPE;
+		ans->type = format[0] == 'y' ? "application/yaml" : API_JSON;
 		conf_show(a->conf, format[0] == 'j', &ans->body);
 	} else {
 		api_error(ans, 400, "format is json, yaml or image");
@@ -278,98 +273,6 @@ static int get_explain(const struct api *a, const struct api_request *q, struct 
 	return OK;
 }
 
-/* --- changing ------------------------------------------------------------------------------- */
-
-static int ask_parent(const struct api *a, struct api_answer *ans, struct api_change *change,
-                      enum ipc_type type)
-{
-	if (a->orphan) {
-		api_error(ans, 503,
-		          "the parent process has gone: start it again with \"holdfast run\", it "
-		          "adopts what still serves");
-		return OK;
-	}
-	change->type = type;
-	return ERR_AGAIN;
-}
-
-static int post_reload(const struct api *a, const struct api_request *q, struct api_answer *ans,
-                       struct api_change *change)
-{
-	(void)q;
-	return ask_parent(a, ans, change, IPC_RELOAD);
-}
-
-static int post_upgrade(const struct api *a, const struct api_request *q, struct api_answer *ans,
-                        struct api_change *change)
-{
-	(void)q;
-	return ask_parent(a, ans, change, IPC_UPGRADE);
-}
-
-static int order_of(const char *name)
-{
-	for (int i = 0; name != NULL && i < ORDER_COUNT; i++) {
-		if (strcmp(server_order_name[i], name) == 0)
-			return i;
-	}
-	return -1;
-}
-
-static bool target_exists(const struct conf *c, struct str target)
-{
-	const struct conf_pool *pool;
-
-	if (str_ends(target, STR("/*")))
-		target.len -= 2;
-	return conf_pool_find(c, target) != NULL || conf_server_find(c, target, &pool) != NULL;
-}
-
-static int post_order(const struct api *a, const struct api_request *q, struct api_answer *ans,
-                      struct api_change *change)
-{
-	json_t *json = json_loadb(q->body.s != NULL ? q->body.s : "", q->body.len,
-	                          JSON_REJECT_DUPLICATES, NULL);
-	const char *target = json_string_value(json_object_get(json, "target"));
-	int order = order_of(json_string_value(json_object_get(json, "order")));
-	int ret = OK;
-
-	if (target == NULL || order < 0) {
-		api_error(ans, 400,
-		          "an order is {\"target\": \"POOL/SERVER\" or \"POOL\", \"order\": "
-		          "\"ready\", \"drain\" or \"disable\"}");
-	} else if (strlen(target) >= sizeof(change->order.target) ||
-	           !target_exists(a->conf, str_from(target))) {
-		api_error(ans, 404, "there is no server or pool \"%.200s\"", target);
-	} else {
-		change->order.order = (uint32_t)order;
-		strcpy(change->order.target, target);
-		ret = ask_parent(a, ans, change, IPC_ORDER);
-	}
-	json_decref(json);
-	return ret;
-}
-
-void api_result(const struct api_change *change, const struct ipc_result *r, struct api_answer *ans)
-{
-	struct jw w;
-
-	/* Refused is the state's fault or the file's, not the request's: 409. */
-	*ans = (struct api_answer){ .status = r->err == OK ? 200 : 409, .type = JSON_TYPE };
-	w = JW(&ans->body);
-	jw_open(&w, NULL, '{');
-	jw_bool(&w, "ok", r->err == OK);
-	if (r->err == OK) {
-		jw_text(&w, "text", r->text);
-		if (change->type == IPC_ORDER)
-			jw_u64(&w, "servers", r->count);
-	} else {
-		jw_text(&w, "error", r->text[0] != '\0' ? r->text : err_text(r->err));
-	}
-	jw_close(&w, '}');
-	buf_addc(&ans->body, '\n');
-}
-
 /* --- the table ------------------------------------------------------------------------------ */
 
 static const struct endpoint {
@@ -377,11 +280,17 @@ static const struct endpoint {
 	bool change; /* POST; else GET and HEAD */
 	endpoint_fn *fn;
 } endpoints[] = {
-	{ "/api/v1/status", false, get_status }, { "/api/v1/stats", false, get_stats },
-	{ "/api/v1/events", false, get_events }, { "/api/v1/explain", false, get_explain },
-	{ "/api/v1/config", false, get_config }, { "/api/v1/roles", false, get_roles },
-	{ "/api/v1/reload", true, post_reload }, { "/api/v1/upgrade", true, post_upgrade },
-	{ "/api/v1/order", true, post_order },   { "/health", false, get_health },
+	{ "/api/v1/status", false, get_status },
+	{ "/api/v1/stats", false, get_stats },
+	{ "/api/v1/events", false, get_events },
+	{ "/api/v1/explain", false, get_explain },
+	{ "/api/v1/config", false, get_config },
+	{ "/api/v1/roles", false, get_roles },
+	{ "/api/v1/reload", true, api_post_reload },
+	{ "/api/v1/upgrade", true, api_post_upgrade },
+	{ "/api/v1/order", true, api_post_order },
+	{ "/api/v1/switchover", true, api_post_switchover },
+	{ "/health", false, get_health },
 	{ "/metrics", false, get_metrics },
 };
 
@@ -402,7 +311,7 @@ int api_handle(const struct api *a, const struct api_request *q, struct api_answ
 	bool post = str_eq(q->method, STR("POST"));
 	bool get = str_eq(q->method, STR("GET")) || str_eq(q->method, STR("HEAD"));
 
-	*ans = (struct api_answer){ .status = 200, .type = JSON_TYPE };
+	*ans = (struct api_answer){ .status = 200, .type = API_JSON };
 	*change = (struct api_change){ 0 };
 	for (unsigned i = 0; i < ARRAY_LEN(endpoints) && e == NULL; i++) {
 		if (str_eq(q->path, str_from(endpoints[i].path)))

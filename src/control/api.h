@@ -13,6 +13,8 @@
 #include "ipc/msg.h"
 #include "stat/board.h"
 
+struct jw;
+
 struct api {
 	struct board *board;
 	const struct conf *conf; /* committed */
@@ -33,8 +35,11 @@ struct api_request {
 
 /* What the parent is to be asked. */
 struct api_change {
-	enum ipc_type type; /* IPC_RELOAD, IPC_UPGRADE, IPC_ORDER */
-	struct ipc_order order;
+	enum ipc_type type; /* IPC_RELOAD, IPC_UPGRADE, IPC_ORDER, IPC_SWITCHOVER */
+	union {
+		struct ipc_order order;
+		struct ipc_switchover switchover;
+	};
 };
 
 struct api_answer {
@@ -70,6 +75,12 @@ void view_stats(const struct api *a, struct buf *out);
 /* Events from number `since` on, at most `limit`. */
 void view_events(const struct api *a, uint64_t since, uint64_t limit, struct buf *out);
 
+/* Virtual IPs and named checks, as members of a document. */
+void view_vips(const struct api *a, struct jw *w);
+void view_checks(const struct api *a, struct jw *w);
+/* The short form for live views. */
+void view_vips_brief(const struct api *a, struct jw *w);
+
 enum health { HEALTH_HEALTHY, HEALTH_DEGRADED, HEALTH_UNHEALTHY };
 extern const char *const health_name[];
 /* The node's health; appends the JSON of its parts when out is not NULL. */
@@ -81,5 +92,13 @@ void metrics_write(const struct api *a, struct buf *out);
 /* Sums that several views need. */
 uint64_t view_requests(const struct stat_block *sum, uint64_t *ret_errors);
 uint32_t view_active(struct board *b, uint32_t slot);
+/* What the role vrrp says about a virtual IP of the configuration; false: nothing (yet). */
+bool view_vip(const struct api *a, const struct conf_vip *v, struct board_vip *ret);
+/* Whether this node may hold it. */
+bool view_vip_is_ours(const struct api *a, const struct conf_vip *v);
+/* The state of what checks decide about: state, reason, since, probes. */
+void view_probed(struct jw *w, const struct board_server *s);
+/* The row of a role; NULL where the node does without it. */
+const struct board_role *view_role(const struct api *a, const char *name);
 
 #endif

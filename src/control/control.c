@@ -97,14 +97,16 @@ static bool pending_any(const struct control *c)
 static void ask(struct control *c, uint64_t request, const struct api_change *change)
 {
 	struct pending *p = pending_find(c, 0);
-	bool order = change->type == IPC_ORDER;
+	size_t len = change->type == IPC_ORDER        ? sizeof(change->order)
+	             : change->type == IPC_SWITCHOVER ? sizeof(change->switchover)
+	                                              : 0;
 	struct api_answer ans = { 0 };
 	int err = p != NULL ? OK : ERR_FULL;
 
 	if (p != NULL) {
 		c->last_id = c->last_id == UINT32_MAX ? 1 : c->last_id + 1;
-		err = role_send(c->role, change->type, c->last_id, order ? &change->order : NULL,
-		                order ? sizeof(change->order) : 0);
+		err = role_send(c->role, change->type, c->last_id,
+		                len > 0 ? (const void *)&change->order : NULL, len);
 	}
 	if (err == ERR_FULL) {
 		api_error(&ans, 503, "too many changes at once; try again");
@@ -166,8 +168,8 @@ static void control_message(struct role *r, struct ipc_msg *m)
 	struct api_answer ans;
 
 	CHECK_MAGIC(c, CONTROL_MAGIC);
-	if (p == NULL ||
-	    (m->type != IPC_RELOADED && m->type != IPC_UPGRADED && m->type != IPC_ORDERED))
+	if (p == NULL || (m->type != IPC_RELOADED && m->type != IPC_UPGRADED &&
+	                  m->type != IPC_ORDERED && m->type != IPC_SWITCHED))
 		return;
 	if (!ipc_result(m, &result))
 		result = (struct ipc_result){ .err = ERR_SYNTAX };

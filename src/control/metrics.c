@@ -11,7 +11,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "control/api.h"
+#include "control/metrics_impl.h"
 
 static const struct {
 	const char *series;
@@ -36,8 +36,7 @@ struct family_set {
 
 /* --- lines ---------------------------------------------------------------------------------- */
 
-/* A label's value: backslash, quote and newline escaped; other control bytes become '?'. */
-static void label(struct buf *out, const char *name, struct str value)
+void metrics_label(struct buf *out, const char *name, struct str value)
 {
 	if (out->len > 0 && out->p[out->len - 1] != '{')
 		buf_addc(out, ',');
@@ -66,13 +65,12 @@ static void add_u64(struct buf *out, uint64_t n)
 	buf_add(out, p, (size_t)(text + sizeof(text) - p));
 }
 
-static void head(struct buf *out, const char *name, const char *type, const char *help)
+void metrics_head(struct buf *out, const char *name, const char *type, const char *help)
 {
 	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* name{labels} value */
-static void line(struct buf *out, struct str name, const char *labels, uint64_t value)
+void metrics_line(struct buf *out, struct str name, const char *labels, uint64_t value)
 {
 	buf_addstr(out, name);
 	if (labels[0] != '\0') {
@@ -85,11 +83,11 @@ static void line(struct buf *out, struct str name, const char *labels, uint64_t 
 	buf_addc(out, '\n');
 }
 
-static void single(struct buf *out, const char *name, const char *type, const char *help,
-                   uint64_t value)
+void metrics_single(struct buf *out, const char *name, const char *type, const char *help,
+                    uint64_t value)
 {
-	head(out, name, type, help);
-	line(out, str_from(name), "", value);
+	metrics_head(out, name, type, help);
+	metrics_line(out, str_from(name), "", value);
 }
 
 /* --- traffic -------------------------------------------------------------------------------- */
@@ -99,7 +97,7 @@ static void requests(const struct family_set *f, struct buf *out)
 	char name[64];
 
 	snprintf(name, sizeof(name), "holdfast_%s_requests_total", f->kind);
-	head(out, name, "counter", "finished requests by method and status code");
+	metrics_head(out, name, "counter", "finished requests by method and status code");
 	for (uint32_t i = 0; i < f->n; i++) {
 		for (unsigned k = 0; k < STAT_CODES; k++) {
 			uint64_t entry = f->v[i].sum.codes[k];
@@ -153,7 +151,8 @@ static void durations(const struct family_set *f, struct buf *out)
 	char name[64];
 
 	snprintf(name, sizeof(name), "holdfast_%s_request_duration_seconds", f->kind);
-	head(out, name, "histogram", "time from a request's first byte to its answer's last");
+	metrics_head(out, name, "histogram",
+	             "time from a request's first byte to its answer's last");
 	for (uint32_t i = 0; i < f->n; i++)
 		histogram(out, name, f->v[i].labels, f->v[i].sum.latency,
 		          f->v[i].sum.latency_sum_us);
@@ -166,9 +165,9 @@ static void counters(const struct family_set *f, struct buf *out)
 		char name[96];
 
 		snprintf(name, sizeof(name), "holdfast_%s_%s", f->kind, counter_rows[k].series);
-		head(out, name, gauge ? "gauge" : "counter", counter_rows[k].help);
+		metrics_head(out, name, gauge ? "gauge" : "counter", counter_rows[k].help);
 		for (uint32_t i = 0; i < f->n; i++)
-			line(out, str_from(name), f->v[i].labels, f->v[i].sum.c[k]);
+			metrics_line(out, str_from(name), f->v[i].labels, f->v[i].sum.c[k]);
 	}
 }
 
@@ -213,21 +212,21 @@ static void traffic(const struct api *a, struct buf *out)
 
 	if (family_init(&f, "listener", c->nlisteners, out)) {
 		for (uint32_t i = 0; i < c->nlisteners; i++) {
-			label(&labels, "listener", c->listeners[i].name);
+			metrics_label(&labels, "listener", c->listeners[i].name);
 			object(&f, a, BOARD_LISTENER, c->listeners[i].slot, &labels);
 		}
 		put_family(&f, out);
 	}
 	if (family_init(&f, "route", c->nroutes, out)) {
 		for (uint32_t i = 0; i < c->nroutes; i++) {
-			label(&labels, "route", c->routes[i].name);
+			metrics_label(&labels, "route", c->routes[i].name);
 			object(&f, a, BOARD_ROUTE, c->routes[i].slot, &labels);
 		}
 		put_family(&f, out);
 	}
 	if (family_init(&f, "pool", c->npools, out)) {
 		for (uint32_t i = 0; i < c->npools; i++) {
-			label(&labels, "pool", c->pools[i].name);
+			metrics_label(&labels, "pool", c->pools[i].name);
 			object(&f, a, BOARD_POOL, c->pools[i].slot, &labels);
 		}
 		put_family(&f, out);
@@ -265,14 +264,15 @@ static void server_states(const struct server_row *v, uint32_t n, struct buf *ou
 {
 	static const char *const states[] = { "up", "down", "starting", "draining", "disabled" };
 
-	head(out, "holdfast_server_up", "gauge", "whether the server takes new requests");
+	metrics_head(out, "holdfast_server_up", "gauge", "whether the server takes new requests");
 	for (uint32_t i = 0; i < n; i++) {
 		union server_word w = board_server_word(v[i].board);
 
-		line(out, STR("holdfast_server_up"), v[i].labels,
-		     w.state == SERVER_UP && w.order == ORDER_READY);
+		metrics_line(out, STR("holdfast_server_up"), v[i].labels,
+		             w.state == SERVER_UP && w.order == ORDER_READY);
 	}
-	head(out, "holdfast_server_state", "gauge", "1 for the state that the server is in");
+	metrics_head(out, "holdfast_server_state", "gauge",
+	             "1 for the state that the server is in");
 	for (uint32_t i = 0; i < n; i++) {
 		unsigned now = shown_state(board_server_word(v[i].board));
 
@@ -280,7 +280,8 @@ static void server_states(const struct server_row *v, uint32_t n, struct buf *ou
 			buf_printf(out, "holdfast_server_state{%s,state=\"%s\"} %u\n", v[i].labels,
 			           states[k], k == now);
 	}
-	head(out, "holdfast_server_weight", "gauge", "weight in force, slow start included");
+	metrics_head(out, "holdfast_server_weight", "gauge",
+	             "weight in force, slow start included");
 	for (uint32_t i = 0; i < n; i++) {
 		union server_word w = board_server_word(v[i].board);
 		bool takes = w.state == SERVER_UP && w.order == ORDER_READY;
@@ -292,7 +293,8 @@ static void server_states(const struct server_row *v, uint32_t n, struct buf *ou
 
 static void server_checks(const struct server_row *v, uint32_t n, struct buf *out)
 {
-	head(out, "holdfast_server_checks_total", "counter", "finished health checks by result");
+	metrics_head(out, "holdfast_server_checks_total", "counter",
+	             "finished health checks by result");
 	for (uint32_t i = 0; i < n; i++) {
 		buf_printf(out, "holdfast_server_checks_total{%s,result=\"ok\"} ", v[i].labels);
 		add_u64(out, stat_get(&v[i].board->checks_ok));
@@ -301,8 +303,8 @@ static void server_checks(const struct server_row *v, uint32_t n, struct buf *ou
 		add_u64(out, stat_get(&v[i].board->checks_failed));
 		buf_addc(out, '\n');
 	}
-	head(out, "holdfast_server_check_duration_seconds", "histogram",
-	     "duration of health checks");
+	metrics_head(out, "holdfast_server_check_duration_seconds", "histogram",
+	             "duration of health checks");
 	for (uint32_t i = 0; i < n; i++)
 		histogram(out, "holdfast_server_check_duration_seconds", v[i].labels,
 		          v[i].board->check_latency, stat_get(&v[i].board->check_sum_us));
@@ -326,8 +328,8 @@ static void servers(const struct api *a, struct buf *out)
 			const struct conf_server *s = &c->pools[i].servers[k];
 			uint32_t at = f.n;
 
-			label(&labels, "pool", c->pools[i].name);
-			label(&labels, "server", s->name);
+			metrics_label(&labels, "pool", c->pools[i].name);
+			metrics_label(&labels, "server", s->name);
 			object(&f, a, BOARD_SERVER, s->slot, &labels);
 			if (f.n > at)
 				rows[at] = (struct server_row){ s, board_server(a->board, s->slot),
@@ -350,27 +352,28 @@ static void roles(const struct board_node *n, struct buf *out)
 		const char *name = n->roles[i].name;
 
 		if (name[0] != '\0')
-			label(&labels[i], "role",
-			      str_n(name, strnlen(name, sizeof(n->roles[i].name))));
+			metrics_label(&labels[i], "role",
+			              str_n(name, strnlen(name, sizeof(n->roles[i].name))));
 	}
-	head(out, "holdfast_role_up", "gauge", "whether the role's process is ready");
+	metrics_head(out, "holdfast_role_up", "gauge", "whether the role's process is ready");
 	for (unsigned i = 0; i < BOARD_ROLES; i++) {
 		if (labels[i].len > 0)
-			line(out, STR("holdfast_role_up"), buf_cstr(&labels[i]),
-			     n->roles[i].pid > 0 && n->roles[i].ready != 0);
+			metrics_line(out, STR("holdfast_role_up"), buf_cstr(&labels[i]),
+			             n->roles[i].pid > 0 && n->roles[i].ready != 0);
 	}
-	head(out, "holdfast_role_restarts_total", "counter", "restarts of the role's process");
+	metrics_head(out, "holdfast_role_restarts_total", "counter",
+	             "restarts of the role's process");
 	for (unsigned i = 0; i < BOARD_ROLES; i++) {
 		if (labels[i].len > 0)
-			line(out, STR("holdfast_role_restarts_total"), buf_cstr(&labels[i]),
-			     n->roles[i].restarts);
+			metrics_line(out, STR("holdfast_role_restarts_total"), buf_cstr(&labels[i]),
+			             n->roles[i].restarts);
 		buf_free(&labels[i]);
 	}
 }
 
 static void seconds(struct buf *out, const char *name, const char *help, uint64_t ms)
 {
-	head(out, name, "gauge", help);
+	metrics_head(out, name, "gauge", help);
 	buf_printf(out, "%s %.3f\n", name, (double)ms / 1e3);
 }
 
@@ -380,29 +383,34 @@ static void node(const struct api *a, struct buf *out)
 	struct buf labels = BUF_INIT;
 	uint64_t open = 0;
 
-	label(&labels, "version", str_from(n->version));
-	label(&labels, "node", str_from(n->node));
-	head(out, "holdfast_build_info", "gauge", "always 1; the version and the node as labels");
-	line(out, STR("holdfast_build_info"), buf_cstr(&labels), 1);
+	metrics_label(&labels, "version", str_from(n->version));
+	metrics_label(&labels, "node", str_from(n->node));
+	metrics_head(out, "holdfast_build_info", "gauge",
+	             "always 1; the version and the node as labels");
+	metrics_line(out, STR("holdfast_build_info"), buf_cstr(&labels), 1);
 	buf_free(&labels);
 	seconds(out, "holdfast_start_time_seconds", "when the node was started, Unix time",
 	        n->started_wall_ms);
-	head(out, "holdfast_reloads_total", "counter", "reloads of the configuration by result");
-	line(out, STR("holdfast_reloads_total"), "result=\"ok\"", n->reloads_ok);
-	line(out, STR("holdfast_reloads_total"), "result=\"refused\"", n->reloads_refused);
-	single(out, "holdfast_last_reload_successful", "gauge",
-	       "whether the last attempt to load the configuration succeeded",
-	       n->reload_error[0] == '\0');
+	metrics_head(out, "holdfast_reloads_total", "counter",
+	             "reloads of the configuration by result");
+	metrics_line(out, STR("holdfast_reloads_total"), "result=\"ok\"", n->reloads_ok);
+	metrics_line(out, STR("holdfast_reloads_total"), "result=\"refused\"", n->reloads_refused);
+	metrics_single(out, "holdfast_last_reload_successful", "gauge",
+	               "whether the last attempt to load the configuration succeeded",
+	               n->reload_error[0] == '\0');
 	seconds(out, "holdfast_last_reload_success_timestamp_seconds",
 	        "when the configuration in force was loaded, Unix time", n->loaded_wall_ms);
-	single(out, "holdfast_configuration_generation", "gauge",
-	       "number of the configuration in force", a->conf->generation);
-	single(out, "holdfast_healthy", "gauge", "1 healthy, 0 degraded or unhealthy",
-	       view_health(a, NULL) == HEALTH_HEALTHY);
+	metrics_single(out, "holdfast_configuration_generation", "gauge",
+	               "number of the configuration in force", a->conf->generation);
+	metrics_single(out, "holdfast_healthy", "gauge", "1 healthy, 0 degraded or unhealthy",
+	               view_health(a, NULL) == HEALTH_HEALTHY);
 	for (unsigned i = 0; i < BOARD_INSTANCES; i++)
 		open += atomic_load_explicit(&board_node(a->board)->connections[i],
 		                             memory_order_relaxed);
-	single(out, "holdfast_connections", "gauge", "client connections open now", open);
+	metrics_single(out, "holdfast_connections", "gauge", "client connections open now", open);
+	metrics_single(out, "holdfast_node_drained", "gauge",
+	               "whether the node is taken out by order and holds no virtual IP",
+	               n->drained != 0);
 	roles(n, out);
 }
 
@@ -411,4 +419,5 @@ void metrics_write(const struct api *a, struct buf *out)
 	node(a, out);
 	traffic(a, out);
 	servers(a, out);
+	metrics_vips(a, out);
 }

@@ -33,8 +33,10 @@ static void part(struct verdict *v, enum health h, struct str kind, struct str n
 
 /* --- parts ---------------------------------------------------------------------------------- */
 
-static const struct board_role *role_row(const struct board_node *n, const char *name)
+const struct board_role *view_role(const struct api *a, const char *name)
 {
+	const struct board_node *n = board_node(a->board);
+
 	for (unsigned i = 0; i < BOARD_ROLES; i++) {
 		if (strncmp(n->roles[i].name, name, sizeof(n->roles[i].name)) == 0)
 			return &n->roles[i];
@@ -44,7 +46,7 @@ static const struct board_role *role_row(const struct board_node *n, const char 
 
 static void role_part(struct verdict *v, const struct api *a, const char *name, enum health if_not)
 {
-	const struct board_role *r = role_row(board_node(a->board), name);
+	const struct board_role *r = view_role(a, name);
 	char why[192] = "";
 	enum health h = HEALTH_HEALTHY;
 
@@ -121,6 +123,49 @@ static void pool_parts(struct verdict *v, const struct api *a)
 	v->worst = MAX(v->worst, pools.worst);
 }
 
+/* --- virtual IPs ---------------------------------------------------------------------------- */
+
+static void add_why(struct buf *why, const char *name, const char *text)
+{
+	buf_printf(why, "%s%s%s%s", why->len > 0 ? "; " : "", name, *text != '\0' ? ": " : "",
+	           text);
+}
+
+static void vip_part(struct verdict *v, const struct conf_vip *vip, const struct board_vip *b,
+                     bool drained)
+{
+	struct buf why = BUF_INIT;
+
+	for (uint32_t i = 0; i < b->nconditions; i++) {
+		if (!b->conditions[i].well)
+			add_why(&why, b->conditions[i].name, b->conditions[i].reason);
+	}
+	if (b->conflict)
+		add_why(&why, "another node is active as well", b->peer);
+	if (b->state == VIP_OUT && !drained && !b->drained)
+		add_why(&why, "takes no part", b->reason);
+	part(v, why.len > 0 ? HEALTH_DEGRADED : HEALTH_HEALTHY, STR("virtual_ip"), vip->name,
+	     buf_cstr(&why));
+	buf_free(&why);
+}
+
+static void vip_parts(struct verdict *v, const struct api *a)
+{
+	bool drained = board_node(a->board)->drained != 0;
+
+	if (drained)
+		part(v, HEALTH_HEALTHY, STR("node"), STR("drained"),
+		     "holds no virtual IP, by order: \"holdfast ready --node\" takes it back");
+	if (view_role(a, "vrrp") != NULL)
+		role_part(v, a, "vrrp", HEALTH_DEGRADED);
+	for (uint32_t i = 0; i < a->conf->nvips; i++) {
+		struct board_vip b;
+
+		if (view_vip_is_ours(a, &a->conf->vips[i]) && view_vip(a, &a->conf->vips[i], &b))
+			vip_part(v, &a->conf->vips[i], &b, drained);
+	}
+}
+
 enum health view_health(const struct api *a, struct buf *out)
 {
 	const struct board_node *n = board_node(a->board);
@@ -140,6 +185,7 @@ enum health view_health(const struct api *a, struct buf *out)
 		part(&v, HEALTH_DEGRADED, STR("configuration"), STR("reload"),
 		     "the last reload was refused; the configuration before it is in force");
 	pool_parts(&v, a);
+	vip_parts(&v, a);
 	if (out != NULL) {
 		buf_printf(out, "{\"state\":\"%s\",\"node\":", health_name[v.worst]);
 		buf_json(out, str_from(n->node));

@@ -76,6 +76,7 @@ static void put_node(const struct api *a, struct jw *w)
 	jw_u64(w, "uptime_ms", now > n->started_wall_ms ? now - n->started_wall_ms : 0);
 	jw_text(w, "health", health_name[view_health(a, NULL)]);
 	jw_bool(w, "draining", n->draining != 0);
+	jw_bool(w, "drained", n->drained != 0);
 	jw_bool(w, "orphan", a->orphan);
 	jw_text(w, "file", n->conf_path);
 	jw_u64(w, "generation", a->conf->generation);
@@ -173,6 +174,19 @@ static void put_pools(const struct api *a, struct jw *w)
 	jw_close(w, ']');
 }
 
+void view_probed(struct jw *w, const struct board_server *s)
+{
+	union server_word word = { .word = s->word };
+
+	jw_text(w, "state", server_state_name[word.state < SERVER_STATES ? word.state : 0]);
+	jw_text(w, "reason", s->reason);
+	jw_time(w, "since", s->since_wall_ms);
+	jw_time(w, "checked", s->checked_wall_ms);
+	jw_u64(w, "check_us", s->last_us);
+	jw_u64(w, "checks_ok", s->checks_ok);
+	jw_u64(w, "checks_failed", s->checks_failed);
+}
+
 static void put_server(const struct api *a, struct jw *w, const struct conf_pool *p,
                        const struct conf_server *s)
 {
@@ -184,16 +198,10 @@ static void put_server(const struct api *a, struct jw *w, const struct conf_pool
 	jw_str(w, "pool", p->name);
 	jw_str(w, "name", s->name);
 	jw_str(w, "address", s->address_text);
-	jw_text(w, "state", server_state_name[word.state < SERVER_STATES ? word.state : 0]);
+	view_probed(w, &d);
 	jw_text(w, "order", server_order_name[word.order < ORDER_COUNT ? word.order : 0]);
 	jw_bool(w, "ejected", word.ejected != 0);
 	jw_u64(w, "ramp", word.ramp);
-	jw_text(w, "reason", d.reason);
-	jw_time(w, "since", d.since_wall_ms);
-	jw_time(w, "checked", d.checked_wall_ms);
-	jw_u64(w, "check_us", d.last_us);
-	jw_u64(w, "checks_ok", d.checks_ok);
-	jw_u64(w, "checks_failed", d.checks_failed);
 	jw_u64(w, "weight", s->weight);
 	jw_bool(w, "backup", s->backup);
 	put_counts(a, w, BOARD_SERVER, s->slot);
@@ -208,6 +216,8 @@ void view_status(const struct api *a, struct buf *out)
 	jw_open(&w, NULL, '{');
 	put_node(a, &w);
 	put_roles(a, &w, "roles");
+	view_vips(a, &w);
+	view_checks(a, &w);
 	put_listeners(a, &w);
 	put_routes(a, &w);
 	put_pools(a, &w);
@@ -260,6 +270,7 @@ void view_stats(const struct api *a, struct buf *out)
 	jw_text(&w, "node", board_node(a->board)->node);
 	jw_text(&w, "health", health_name[view_health(a, NULL)]);
 	jw_u64(&w, "at_us", clock_mono() / NS_PER_US);
+	view_vips_brief(a, &w);
 	jw_open(&w, "listeners", '[');
 	for (uint32_t i = 0; i < c->nlisteners; i++)
 		put_stat(a, &w, BOARD_LISTENER, c->listeners[i].slot, c->listeners[i].name);

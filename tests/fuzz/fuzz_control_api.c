@@ -16,6 +16,12 @@ static const char yaml[] = "listeners: { web: { bind: \"127.0.0.1:80\" } }\n"
                            "pools:\n"
                            "  app: { servers: { a: \"10.0.0.1:80\", b: \"10.0.0.2:80\" } }\n"
                            "routes: { all: { to: app } }\n"
+                           "nodes: { lb1: { address: 10.77.0.11 }, lb2: { address: "
+                           "10.77.0.12 } }\n"
+                           "virtual_ips:\n"
+                           "  web: { address: 10.77.0.100/24, interface: eth0, router_id: 51,\n"
+                           "         priority: { lb1: 200, lb2: 100 } }\n"
+                           "checks: { disk: { exec: [/bin/true] } }\n"
                            "control: { bind: \"127.0.0.1:8404\", token: open-sesame }\n";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -44,6 +50,7 @@ static struct node_fixture *node(void)
 	if (f.board == NULL) {
 		node_open(&f, yaml);
 		node_state(&f, "app/a", SERVER_UP, ORDER_READY);
+		node_condition(node_vip(&f, 0, "web", VIP_ACTIVE), "proxy", false, "hangs");
 		stat_request(board_block(f.board, 0, 0, BOARD_SERVER, node_server(&f, "app/a")),
 		             STAT_GET, 200, NS_PER_MS);
 	}

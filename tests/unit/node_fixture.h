@@ -64,6 +64,12 @@ static inline void node_load(struct node_fixture *f, const char *yaml)
 			node_slot(f, BOARD_SERVER, s->id, &s->slot);
 		}
 	}
+	for (uint32_t i = 0; i < f->conf->nchecks; i++) {
+		struct conf_server *s = (struct conf_server *)f->conf->checks[i].servers;
+
+		node_slot(f, BOARD_SERVER, s->id, &s->slot);
+	}
+	f->conf->self = conf_node_self(f->conf, "lb1", NULL, NULL, 0);
 	for (int kind = 0; kind < BOARD_KINDS; kind++)
 		board_sweep(f->board, (enum board_kind)kind, f->generation);
 }
@@ -113,7 +119,7 @@ static inline struct api node_api(const struct node_fixture *f)
 static inline uint32_t node_server(const struct node_fixture *f, const char *id)
 {
 	const struct conf_pool *pool;
-	const struct conf_server *s = conf_server_find(f->conf, str_from(id), &pool);
+	const struct conf_server *s = conf_probed_find(f->conf, str_from(id), &pool);
 
 	CHECK(s != NULL);
 	return s->slot;
@@ -128,6 +134,38 @@ static inline void node_state(struct node_fixture *f, const char *id, enum serve
 	atomic_store(&s->word, w.word);
 	snprintf(s->reason, sizeof(s->reason), "because of \"%s\"", id);
 	s->since_wall_ms = 1700000002000;
+}
+
+/* What the role vrrp publishes about a virtual IP; changes to it go between board_vip_begin and
+ * _end, or before anybody reads. */
+static inline struct board_vip *node_vip(struct node_fixture *f, unsigned at, const char *name,
+                                         enum vip_state state)
+{
+	struct board_vip *v = board_vip(f->board, at);
+
+	board_vip_begin(v);
+	snprintf(v->name, sizeof(v->name), "%s", name);
+	snprintf(v->interface, sizeof(v->interface), "eth0");
+	snprintf(v->reason, sizeof(v->reason), "because of \"%s\"", name);
+	v->state = (uint8_t)state;
+	v->priority = 200;
+	v->base = 200;
+	v->since_wall_ms = 1700000003000;
+	board_vip_end(v);
+	atomic_store(&v->used, 1);
+	return v;
+}
+
+static inline void node_condition(struct board_vip *v, const char *name, bool well,
+                                  const char *reason)
+{
+	struct board_condition *c = &v->conditions[v->nconditions++];
+
+	snprintf(c->name, sizeof(c->name), "%s", name);
+	snprintf(c->reason, sizeof(c->reason), "%s", reason);
+	c->known = 1;
+	c->well = well;
+	c->since_wall_ms = 1700000004000;
 }
 
 #endif

@@ -23,6 +23,16 @@ static const char with_token[] =
     COMMON "control: { bind: \"127.0.0.1:8404\", token: open-sesame }\n";
 static const char without_token[] = COMMON "control: { bind: \"127.0.0.1:8404\" }\n";
 
+static const char pair[] =
+    COMMON "nodes: { lb1: { address: 10.77.0.11 }, lb2: { address: 10.77.0.12 },\n"
+           "         lb3: { address: 10.77.0.13 } }\n"
+           "virtual_ips:\n"
+           "  web: { address: 10.77.0.100/24, interface: eth0, router_id: 51,\n"
+           "         priority: { lb1: 200, lb2: 100 }, track: [proxy, check.disk] }\n"
+           "  mail: { address: 10.77.0.101/24, interface: eth0, router_id: 52,\n"
+           "          priority: { lb2: 100, lb3: 90 } }\n"
+           "checks: { disk: { exec: [/bin/true] } }\n";
+
 static struct node_fixture node;
 static struct api api;
 static struct api_answer ans;
@@ -123,6 +133,120 @@ static void test_status(void **state)
 	assert_int_equal(json_integer_value(json_object_get(s, "requests")), 2);
 	assert_int_equal(json_integer_value(json_object_get(s, "errors")), 1);
 	json_decref(j);
+}
+
+static const char *text_of(const json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	return s != NULL ? s : "(none)";
+}
+
+static struct board_vip *use_pair(enum vip_state web)
+{
+	struct board_vip *v;
+
+	node_load(&node, pair);
+	api = node_api(&node);
+	node_state(&node, "check.disk", SERVER_DOWN, ORDER_READY);
+	v = node_vip(&node, 5, "web", web);
+	node_condition(v, "proxy", true, "");
+	node_condition(v, "check.disk", false, "exit status 1");
+	return v;
+}
+
+static void test_status_virtual_ips(void **state)
+{
+	struct board_vip *b = use_pair(VIP_BACKUP);
+	json_t *j;
+	json_t *v;
+	json_t *c;
+
+	(void)state;
+	snprintf(b->peer, sizeof(b->peer), "10.77.0.12");
+	b->peer_priority = 100;
+	b->yielded = 1;
+	b->active_interval_cs = 4;
+	b->c[VIP_COUNT_RECEIVED] = 12;
+	b->dropped[VIP_DROP_TTL] = 2;
+	ask("GET", "/api/v1/status", "", "");
+	j = answer();
+	assert_int_equal(json_array_size(json_object_get(j, "virtual_ips")), 2);
+	v = json_array_get(json_object_get(j, "virtual_ips"), 1);
+	assert_string_equal(text_of(v, "name"), "web");
+	assert_string_equal(text_of(v, "state"), "backup");
+	assert_string_equal(text_of(v, "holder"), "lb2");
+	assert_string_equal(text_of(v, "reason"), "because of \"web\"");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(v, "addresses"), 0)),
+	                    "10.77.0.100/24");
+	assert_int_equal(json_integer_value(json_object_get(v, "peer_priority")), 100);
+	assert_int_equal(json_integer_value(json_object_get(v, "active_interval_ms")), 40);
+	assert_true(json_is_true(json_object_get(v, "yielded")));
+	assert_true(json_is_false(json_object_get(v, "conflict")));
+	c = json_array_get(json_object_get(v, "conditions"), 1);
+	assert_string_equal(text_of(c, "name"), "check.disk");
+	assert_true(json_is_false(json_object_get(c, "well")));
+	assert_string_equal(text_of(c, "reason"), "exit status 1");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(v, "counters"),
+	                                                    "advertisements_received_total")),
+	                 12);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(v, "dropped"), "ttl")),
+	                 2);
+	v = json_array_get(json_object_get(j, "virtual_ips"), 0);
+	assert_string_equal(text_of(v, "name"), "mail");
+	assert_string_equal(text_of(v, "state"), "out");
+	assert_string_equal(text_of(v, "reason"), "this node may not hold it");
+	c = json_array_get(json_object_get(j, "checks"), 0);
+	assert_string_equal(text_of(c, "name"), "disk");
+	assert_string_equal(text_of(c, "state"), "down");
+	assert_string_equal(text_of(c, "reason"), "because of \"check.disk\"");
+	json_decref(j);
+}
+
+static void test_failed_conditions_degrade(void **state)
+{
+	struct board_vip *v = use_pair(VIP_BACKUP);
+	json_t *j;
+
+	(void)state;
+	ask("GET", "/health", "", "");
+	assert_int_equal(ans.status, 200);
+	assert_non_null(strstr(buf_cstr(&ans.body), "check.disk: exit status 1"));
+	j = answer();
+	assert_string_equal(text_of(j, "state"), "degraded");
+	json_decref(j);
+	v->conditions[1].well = 1;
+	ask("GET", "/health", "", "");
+	j = answer();
+	assert_string_equal(text_of(j, "state"), "healthy");
+	json_decref(j);
+	v->conflict = 1;
+	ask("GET", "/health", "", "");
+	assert_non_null(strstr(buf_cstr(&ans.body), "another node is active as well"));
+	v->conflict = 0;
+	v->state = VIP_OUT;
+	ask("GET", "/health", "", "");
+	assert_non_null(strstr(buf_cstr(&ans.body), "degraded"));
+	board_node(node.board)->drained = 1; /* by order is no fault */
+	ask("GET", "/health", "", "");
+	assert_null(strstr(buf_cstr(&ans.body), "degraded"));
+}
+
+static void test_a_role_that_is_not_wanted_is_not_shown(void **state)
+{
+	struct board_role *r = &board_node(node.board)->roles[3];
+
+	(void)state;
+	node_role(&node, 3, "vrrp");
+	r->pid = 0;
+	ask("GET", "/health", "", "");
+	assert_non_null(strstr(buf_cstr(&ans.body), "\"vrrp\""));
+	assert_non_null(strstr(buf_cstr(&ans.body), "degraded"));
+	*r = (struct board_role){ 0 };
+	ask("GET", "/health", "", "");
+	assert_null(strstr(buf_cstr(&ans.body), "\"vrrp\""));
+	ask("GET", "/api/v1/roles", "", "");
+	assert_null(strstr(buf_cstr(&ans.body), "\"vrrp\""));
 }
 
 static void test_status_active_counts_all_instances(void **state)
@@ -332,6 +456,40 @@ static void test_changes_by_socket(void **state)
 	                 ERR_AGAIN);
 }
 
+static void test_switchover(void **state)
+{
+	(void)state;
+	use_pair(VIP_ACTIVE);
+	assert_int_equal(ask("POST", "/api/v1/switchover", "", "{\"vip\": \"web\"}"), ERR_AGAIN);
+	assert_int_equal(change.type, IPC_SWITCHOVER);
+	assert_string_equal(change.switchover.vip, "web");
+	assert_string_equal(change.switchover.to, "");
+	assert_int_equal(ask("POST", "/api/v1/switchover", "",
+	                     "{\"vip\": \"web\", \"to\": \"lb2\"}"),
+	                 ERR_AGAIN);
+	assert_string_equal(change.switchover.to, "lb2");
+	ask("POST", "/api/v1/switchover", "", "{\"vip\": \"web\", \"to\": \"lb3\"}");
+	expect_error(404, "\"lb3\" is no node that may hold web; there are lb1, lb2");
+	ask("POST", "/api/v1/switchover", "", "{\"vip\": \"shop\"}");
+	expect_error(404, "no virtual IP \"shop\"");
+	ask("POST", "/api/v1/switchover", "", "{\"vip\": \"web\", \"to\": 7}");
+	expect_error(400, "a switchover is");
+	ask("POST", "/api/v1/switchover", "", "[]");
+	expect_error(400, "a switchover is");
+}
+
+static void test_orders_for_the_node(void **state)
+{
+	(void)state;
+	assert_int_equal(ask("POST", "/api/v1/order", "",
+	                     "{\"target\": \"@node\", \"order\": \"drain\"}"),
+	                 ERR_AGAIN);
+	assert_int_equal(change.type, IPC_ORDER);
+	assert_string_equal(change.order.target, IPC_NODE_TARGET);
+	ask("POST", "/api/v1/order", "", "{\"target\": \"@node\", \"order\": \"disable\"}");
+	expect_error(400, "not disabled");
+}
+
 static void test_order_refusals(void **state)
 {
 	(void)state;
@@ -488,6 +646,9 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_status),
+		TEST(test_status_virtual_ips),
+		TEST(test_failed_conditions_degrade),
+		TEST(test_a_role_that_is_not_wanted_is_not_shown),
 		TEST(test_status_active_counts_all_instances),
 		TEST(test_stats),
 		TEST(test_roles),
@@ -500,6 +661,8 @@ int main(void)
 		TEST(test_explain_refusals),
 		TEST(test_not_found_and_methods),
 		TEST(test_changes_by_socket),
+		TEST(test_switchover),
+		TEST(test_orders_for_the_node),
 		TEST(test_order_refusals),
 		TEST(test_orphan),
 		TEST(test_token),

@@ -23,6 +23,18 @@ static const char other_pool[] = "listeners: { web: { bind: \"127.0.0.1:80\" } }
                                  "    servers: { a: \"10.0.0.1:80\", c: \"10.0.0.3:80\" }\n"
                                  "routes: { other: { to: shop } }\n";
 
+static const char pair[] =
+    "nodes: { lb1: { address: 10.77.0.11 }, lb2: { address: 10.77.0.12 } }\n"
+    "virtual_ips:\n"
+    "  web: { address: 10.77.0.100/24, interface: eth0, router_id: 51,\n"
+    "         priority: { lb1: 200, lb2: 100 }, track: [proxy, check.disk] }\n"
+    "  mail: { address: 10.77.0.101/24, interface: eth0, router_id: 52,\n"
+    "          priority: { lb2: 100 } }\n"
+    "checks: { disk: { exec: [/bin/true] } }\n"
+    "listeners: { web: { bind: \"127.0.0.1:80\" } }\n"
+    "pools: { app: { servers: { a: \"10.0.0.1:80\", b: \"10.0.0.2:80\" } } }\n"
+    "routes: { all: { to: app } }\n";
+
 static struct node_fixture node;
 
 static int set_up(void **state)
@@ -222,6 +234,49 @@ static void test_node(void **state)
 	expect_lines(want);
 }
 
+static void test_virtual_ips(void **state)
+{
+	static const char *const want[] = {
+		"# TYPE holdfast_vrrp_state gauge",
+		"holdfast_vrrp_state{vip=\"web\",state=\"active\"} 1",
+		"holdfast_vrrp_state{vip=\"web\",state=\"backup\"} 0",
+		"holdfast_vrrp_priority{vip=\"web\"} 180",
+		"holdfast_vrrp_base_priority{vip=\"web\"} 200",
+		"holdfast_vrrp_holding{vip=\"web\"} 1",
+		"holdfast_vrrp_conflict{vip=\"web\"} 0",
+		"# TYPE holdfast_vrrp_transitions_total counter",
+		"holdfast_vrrp_transitions_total{vip=\"web\"} 3",
+		"holdfast_vrrp_dropped_total{vip=\"web\",reason=\"checksum\"} 7",
+		"holdfast_vrrp_dropped_total{vip=\"web\",reason=\"auth\"} 0",
+		"holdfast_condition_well{vip=\"web\",condition=\"proxy\"} 1",
+		"holdfast_condition_well{vip=\"web\",condition=\"check.disk\"} 0",
+		"# TYPE holdfast_check_up gauge",
+		"holdfast_check_up{check=\"disk\"} 1",
+		"holdfast_node_drained 1",
+		NULL
+	};
+	struct board_vip *v;
+	char *text;
+
+	(void)state;
+	node_load(&node, pair);
+	node_state(&node, "check.disk", SERVER_UP, ORDER_READY);
+	v = node_vip(&node, 3, "web", VIP_ACTIVE);
+	v->priority = 180;
+	v->holding = 1;
+	v->c[VIP_COUNT_TRANSITIONS] = 3;
+	v->dropped[VIP_DROP_CHECKSUM] = 7;
+	node_condition(v, "proxy", true, "");
+	node_condition(v, "check.disk", false, "exit status 1");
+	node_vip(&node, 4, "gone", VIP_ACTIVE); /* of an older configuration */
+	board_node(node.board)->drained = 1;
+	expect_lines(want);
+	text = expose();
+	assert_null(strstr(text, "vip=\"gone\""));
+	assert_null(strstr(text, "vip=\"mail\"")); /* not this node's */
+	free(text);
+}
+
 static void test_stale_series_vanish(void **state)
 {
 	char *text;
@@ -251,12 +306,15 @@ static void test_labels_are_escaped(void **state)
 /* Each family once, its samples together, HELP and TYPE before them. */
 static void test_families_stand_together(void **state)
 {
-	char *text = expose();
+	char *text;
 	char *save = NULL;
 	char family[128] = "";
 	struct buf seen = BUF_INIT;
 
 	(void)state;
+	node_load(&node, pair);
+	node_vip(&node, 0, "web", VIP_BACKUP);
+	text = expose();
 	for (char *l = strtok_r(text, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save)) {
 		char needle[160];
 
@@ -290,6 +348,7 @@ int main(void)
 		TEST(test_gauges_and_counters),
 		TEST(test_checks),
 		TEST(test_node),
+		TEST(test_virtual_ips),
 		TEST(test_stale_series_vanish),
 		TEST(test_labels_are_escaped),
 		TEST(test_families_stand_together),
