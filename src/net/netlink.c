@@ -21,7 +21,7 @@
 /* Dumps that are disturbed so often belong to a machine that never stands still. */
 #define DUMP_TRIES 16
 
-int netlink_open(struct netlink **ret)
+static int open_on(int bus, struct netlink **ret)
 {
 	struct netlink *n = calloc(1, sizeof(*n));
 	struct timeval wait = { .tv_sec = WAIT_S };
@@ -30,7 +30,7 @@ int netlink_open(struct netlink **ret)
 	if (n == NULL) {
 		return ERR_NOMEM;
 	}
-	n->sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	n->sock = mnl_socket_open2(bus, SOCK_CLOEXEC);
 	if (n->sock == NULL) {
 		goto failed;
 	}
@@ -50,6 +50,16 @@ failed:
 	netlink_close(n);
 	errno = saved;
 	return ERR_SYSTEM;
+}
+
+int netlink_open(struct netlink **ret)
+{
+	return open_on(NETLINK_ROUTE, ret);
+}
+
+int netlink_open_sockets(struct netlink **ret)
+{
+	return open_on(NETLINK_SOCK_DIAG, ret);
 }
 
 void netlink_close(struct netlink *n)
@@ -196,22 +206,23 @@ int netlink_do(struct netlink *n, struct nlmsghdr *h, netlink_fn *fn, void *arg)
 
 struct collected {
 	struct buf messages; /* each aligned, as the kernel does it */
-	bool (*want)(const struct nlmsghdr *h);
+	netlink_want *want;
+	void *arg;
 };
 
 static void collect(void *arg, const struct nlmsghdr *h)
 {
 	struct collected *c = arg;
 
-	if (c->want == NULL || c->want(h)) {
+	if (c->want == NULL || c->want(c->arg, h)) {
 		buf_add(&c->messages, h, MNL_ALIGN(h->nlmsg_len));
 	}
 }
 
-int netlink_dump(struct netlink *n, struct nlmsghdr *h, bool (*want)(const struct nlmsghdr *h),
-                 netlink_fn *fn, void *arg)
+int netlink_dump(struct netlink *n, struct nlmsghdr *h, netlink_want *want, netlink_fn *fn,
+                 void *arg)
 {
-	struct collected c = { .messages = BUF_INIT, .want = want };
+	struct collected c = { .messages = BUF_INIT, .want = want, .arg = arg };
 	const struct nlmsghdr *m;
 	int err = ERR_AGAIN, left;
 

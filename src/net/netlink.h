@@ -92,6 +92,17 @@ int netlink_rule_set(struct netlink *n, uint32_t mark, uint32_t table, int famil
 /* Removes every rule that holdfast has made, and the routes of their tables. */
 int netlink_rules_flush(struct netlink *n, int family);
 
+/* --- sockets -------------------------------------------------------------------------------- */
+
+/* A socket for these two requests alone, which need no rights. */
+int netlink_open_sockets(struct netlink **ret);
+/* How many TCP connections of this host have ip as their local end, those in TIME_WAIT left out. */
+int netlink_tcp_connections(struct netlink *sockets, const struct net_addr *ip, unsigned *ret);
+/* The ports, each once, on which somebody listens at ip itself (not at all addresses); at most
+ * `max` of them. */
+int netlink_tcp_listeners(struct netlink *sockets, const struct net_addr *ip, uint16_t *ports,
+                          unsigned max, unsigned *ret_n);
+
 /* --- watching ------------------------------------------------------------------------------- */
 
 /* A descriptor that becomes readable when links or addresses change; ERR_SYSTEM. That holdfast adds

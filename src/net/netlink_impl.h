@@ -23,16 +23,18 @@ struct netlink {
 };
 
 typedef void netlink_fn(void *arg, const struct nlmsghdr *h);
+typedef bool netlink_want(void *arg, const struct nlmsghdr *h);
 
 /* A request with its fixed header of `extra` bytes, zeroed; flags beside NLM_F_REQUEST. */
 struct nlmsghdr *netlink_begin(struct netlink *n, int type, int flags, size_t extra);
 /* Sends what was begun and waits for its end; fn (may be NULL) gets what it answers. OK,
  * ERR_NOT_FOUND, ERR_EXISTS, ERR_DENIED, ERR_SYSTEM, ERR_NOMEM; errno is the kernel's. */
 int netlink_do(struct netlink *n, struct nlmsghdr *h, netlink_fn *fn, void *arg);
-/* A dump: what was begun with NLM_F_DUMP. fn is called for what is wanted (NULL: all) only when the
- * dump is complete and was not disturbed, and may use n. */
-int netlink_dump(struct netlink *n, struct nlmsghdr *h, bool (*want)(const struct nlmsghdr *h),
-                 netlink_fn *fn, void *arg);
+/* A dump: what was begun with NLM_F_DUMP. fn (NULL, where nothing is wanted) is called for what is
+ * wanted (NULL: all) only when the dump is complete and was not disturbed, and may use n. want must
+ * not, and sees the same twice where a dump is repeated. */
+int netlink_dump(struct netlink *n, struct nlmsghdr *h, netlink_want *want, netlink_fn *fn,
+                 void *arg);
 
 /* The IP address of a, without its port. */
 void netlink_put_ip(struct nlmsghdr *h, uint16_t type, const struct net_addr *a);

@@ -58,7 +58,7 @@ static uint32_t table_of(const struct nlmsghdr *h)
 	return r->rtm_table;
 }
 
-static bool is_route(const struct nlmsghdr *h)
+static bool is_route(void *arg, const struct nlmsghdr *h)
 {
 	return h->nlmsg_type == RTM_NEWROUTE &&
 	       mnl_nlmsg_get_payload_len(h) >= sizeof(struct rtmsg);
@@ -137,11 +137,11 @@ static void read_hop(const struct nlattr *paths, int family, struct gateway *g)
 	}
 }
 
-static bool is_default(const struct nlmsghdr *h)
+static bool is_default(void *arg, const struct nlmsghdr *h)
 {
 	const struct rtmsg *r = mnl_nlmsg_get_payload(h);
 
-	return is_route(h) && r->rtm_dst_len == 0 && r->rtm_type == RTN_UNICAST &&
+	return is_route(arg, h) && r->rtm_dst_len == 0 && r->rtm_type == RTN_UNICAST &&
 	       table_of(h) == RT_TABLE_MAIN;
 }
 

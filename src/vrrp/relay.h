@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections through a planned handover. The new holder marks packets of connections that it does
- * not know (TCP, not SYN, no connection of its own, not begun here: nftables) and routes them by
- * that mark to the old holder, which keeps the address on its loopback, silent towards ARP, until
- * its connections have ended or a deadline passes. Replies go from the old holder straight to the
- * clients. Role vrrp, its one thread.
+ * Connections through a planned handover. The new holder sends packets of connections that it does
+ * not know (TCP, not SYN, no socket of its own: nftables) on to the old holder, which keeps the
+ * address on its loopback, silent towards ARP, until its connections have ended or a deadline
+ * passes. Replies go from the old holder straight to the clients.
+ *
+ * Nothing of it outlives the process: the rules belong to it (rules.h), the addresses on the
+ * loopback have a life of seconds and are renewed. No setting of the host is changed, nothing is
+ * routed: a packet is sent to the old holder's MAC as it came (nftables' dup). Both nodes must be
+ * on the same link. Role vrrp, its one thread.
  */
 #ifndef VRRP_RELAY_H
 #define VRRP_RELAY_H
@@ -15,10 +19,11 @@
 
 struct relay; /* of one virtual IP */
 
-/* Whether this kernel and these rights allow it; tried once, in a table that is removed again.
- * why: what is missing and what follows from it. */
+/* Whether this kernel and these rights allow it; tried in tables that are removed again, in which
+ * no packet is looked at. why: what is missing. Takes some ten milliseconds. */
 bool relay_supported(struct netlink *n, char *why, size_t why_size);
-/* Removes what an earlier process left: tables, rules, routes, addresses on the loopback. */
+/* Removes what an earlier process left: addresses on the loopback. Not while another process of
+ * this node acts. */
 void relay_clean(struct netlink *n);
 
 int relay_new(struct loop *loop, struct netlink *n, const struct conf_vip *vip, struct relay **ret);
@@ -29,12 +34,15 @@ void relay_free(struct relay *r);
  * for `ns`. Before the address is added. Taking over from another one later replaces it. */
 int relay_take(struct relay *r, uint32_t link, const struct net_addr *from, uint64_t ns, char *why,
                size_t why_size);
-/* This node gave the address up, and has removed it: keeps it for its open connections for `ns`;
- * what it does not know itself goes on to the holder before it, if relay_take still runs. */
+/* This node gives the address up: keeps it for its open connections for `ns`. Best called just
+ * before it is removed from the link, so that there is no moment without it. What it does not know
+ * itself goes on to the holder before it, if relay_take still runs. */
 int relay_keep(struct relay *r, uint32_t link, uint64_t ns, char *why, size_t why_size);
 /* It is about to be the holder again: the address leaves the loopback. Connections of its own go
  * on. Before the address is added. */
 void relay_back(struct relay *r);
+/* That node is heard to hold the address now: nothing is passed on to it any more. */
+void relay_heard(struct relay *r, const struct net_addr *from);
 /* Whether either runs, for the board. */
 bool relay_active(const struct relay *r);
 

@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 #include "net/netlink.h"
+#include "net/sock.h"
 
 #define WAIT_MS 30000
 
@@ -394,14 +395,91 @@ static void test_marked_packets_take_their_table(void **state)
 	unpair("vc");
 }
 
-/* --- watching ------------------------------------------------------------------------------- */
-
 static bool readable(int fd, int ms)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	return poll(&p, 1, ms) == 1;
 }
+
+/* --- sockets -------------------------------------------------------------------------------- */
+
+static int listen_at(const char *text, struct net_addr *ret)
+{
+	int fd;
+
+	assert_int_equal(net_addr_parse(str_from(text), ret, NULL), OK);
+	fd = net_listen(ret, 16, 0);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int client_of(const char *text, int l, int *ret_server)
+{
+	struct net_addr a, peer;
+	bool done;
+	int c;
+
+	assert_int_equal(net_addr_parse(str_from(text), &a, NULL), OK);
+	c = net_connect(&a, &done);
+	assert_true(c >= 0 && readable(l, WAIT_MS));
+	*ret_server = net_accept(l, &peer);
+	assert_true(*ret_server >= 0);
+	return c;
+}
+
+static unsigned connections(struct netlink *s, const char *text)
+{
+	struct net_addr a = ip(text);
+	unsigned n = 4711;
+
+	assert_int_equal(netlink_tcp_connections(s, &a, &n), OK);
+	return n;
+}
+
+static void test_tcp(void **state)
+{
+	struct net_addr a, one = ip("127.0.0.1"), two = ip("127.0.0.2");
+	struct netlink *s;
+	uint16_t ports[2];
+	unsigned n;
+	int all, own, c4, s4, c6, s6, co, so;
+
+	(void)state;
+	assert_int_equal(netlink_link_set(here, link_of(here, "lo").index, true), OK);
+	assert_int_equal(netlink_open_sockets(&s), OK);
+	all = listen_at("*:7080", &a);
+	own = listen_at("127.0.0.1:7081", &a);
+	assert_int_equal(connections(s, "127.0.0.1"), 0);
+	c4 = client_of("127.0.0.2:7080", all, &s4);
+	c6 = client_of("[::1]:7080", all, &s6);
+	co = client_of("127.0.0.1:7081", own, &so);
+	/* The accepted end; clients have the other as well when it is their address too. */
+	assert_int_equal(connections(s, "127.0.0.2"), 1);
+	assert_int_equal(connections(s, "127.0.0.1"), 3);
+	assert_int_equal(connections(s, "::1"), 2);
+	assert_int_equal(connections(s, "127.0.0.3"), 0);
+	assert_int_equal(netlink_tcp_listeners(s, &one, ports, 2, &n), OK);
+	assert_true(n == 1 && ports[0] == 7081);
+	assert_int_equal(netlink_tcp_listeners(s, &two, ports, 2, &n), OK);
+	assert_int_equal(n, 0);
+	close(c4);
+	close(s4);
+	/* One end waits (TIME_WAIT), neither counts any more. */
+	for (unsigned i = 0; i < WAIT_MS / 10 && connections(s, "127.0.0.2") > 0; i++) {
+		usleep(10 * 1000);
+	}
+	assert_int_equal(connections(s, "127.0.0.2"), 0);
+	close(c6);
+	close(s6);
+	close(co);
+	close(so);
+	close(all);
+	close(own);
+	netlink_close(s);
+}
+
+/* --- watching ------------------------------------------------------------------------------- */
 
 /* A new link's own news (IPv6 finds its addresses) would come at any time. */
 static void no_ipv6(void)
@@ -482,6 +560,7 @@ int main(void)
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_marked_packets_take_their_table),
+		cmocka_unit_test(test_tcp),
 		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_watch_overflows),
 	};
