@@ -122,6 +122,7 @@ static int check_start(struct role *r, const struct role_conf *first, char *why,
 		return ERR_NOMEM;
 	}
 	check_set_begin(c, set);
+	check_publish_to(c, first);
 	check_set_commit(c, set);
 	check_passive_listen(c, first);
 	check_passive_scan(c); /* reports made while nobody listened */
@@ -169,6 +170,7 @@ static void check_commit(struct role *r)
 	CHECK(set != NULL);
 	c->next = NULL;
 	c->preparing = false;
+	check_publish_to(c, r->conf);
 	check_set_commit(c, set);
 	check_passive_listen(c, r->conf);
 	loop_defer(r->loop, &c->progress);

@@ -5,6 +5,7 @@
  * check, main thread: the board's only writer of these.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -32,6 +33,20 @@ static void detail_begin(struct board_server *b)
 static void detail_end(struct board_server *b)
 {
 	atomic_fetch_add_explicit(&b->detail_seq, 1, memory_order_release);
+}
+
+void check_publish_to(struct check *c, const struct role_conf *conf)
+{
+	c->states = role_conf_fd(conf, ROLE_FD_STATES, 0, 0);
+}
+
+static void tell(const struct check *c)
+{
+	const uint64_t one = 1;
+
+	if (c->states >= 0 && write(c->states, &one, sizeof(one)) < 0) {
+		return; /* its count is full: the reader has been told often enough */
+	}
 }
 
 static void write_word(struct check_server *s)
@@ -67,6 +82,15 @@ static void log_state(const struct check_server *s, bool quiet)
 	const struct damp *d = &s->damp;
 	const struct check_pool *pool = s->pool;
 
+	if (pool->named) {
+		if (d->state == SERVER_UP) {
+			log_write(quiet ? LOG_LEVEL_INFO : LOG_LEVEL_NOTICE, "check_up",
+			          s->conf->id.s, "up: %s", d->why);
+		} else {
+			log_warning("check_down", s->conf->id.s, "down: %s", d->why);
+		}
+		return;
+	}
 	if (d->state == SERVER_UP) {
 		log_write(quiet ? LOG_LEVEL_INFO : LOG_LEVEL_NOTICE, "server_up", s->conf->id.s,
 		          "up: %s (%u of %u up in pool %s)", d->why, pool->up, pool->conf->nservers,
@@ -90,6 +114,9 @@ static void log_pool(struct check_pool *pool)
 		return;
 	}
 	pool->dead = !pool->dead;
+	if (pool->named) {
+		return; /* it is its one server */
+	}
 	if (pool->dead) {
 		log_error("pool_down", pool->conf->name.s, "no server of the pool is up");
 	} else {
@@ -121,6 +148,7 @@ void check_publish(struct check_server *s, enum damp_change change, const struct
 	}
 	write_reason(s, true);
 	write_word(s);
+	tell(s->check);
 	if (before->order != s->damp.order) {
 		log_order(s);
 	} else {
@@ -151,6 +179,7 @@ void check_publish_all(struct check_server *s, struct board_server *board)
 		return;
 	}
 	write_word(s);
+	tell(s->check);
 	if (moved && want.state != SERVER_UNPROVED && s->pool->conf->check.probe != PROBE_NONE) {
 		log_state(s, false);
 	}

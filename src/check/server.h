@@ -16,6 +16,7 @@ struct check_server;
 
 struct check_pool {
 	const struct conf_pool *conf;
+	bool named; /* a named check: its one server takes neither requests nor orders */
 	struct probe_text text;
 	struct check_server **servers; /* conf->nservers of them */
 	/* Of a pool in force: how many of its servers are … */
@@ -47,7 +48,8 @@ struct check_set {
 	const struct conf *conf;
 	struct arena arena;
 	struct check_pool *pools;
-	uint32_t npools;
+	uint32_t npools; /* that requests go to: the first of them */
+	uint32_t nall;   /* with the named checks, which follow */
 	uint32_t nservers;
 };
 
@@ -65,6 +67,7 @@ struct check {
 	struct loop_timer patience; /* for first verdicts: of the start, of a reload */
 	struct loop_task progress;  /* looks whether they are all in */
 	struct loop_io notify;
+	int states;             /* eventfd of those who must know of a change at once; -1: nobody */
 	struct loop_timer scan; /* for live traffic's reports */
 	uint64_t scanned;       /* when it last was */
 	uint64_t local_log;     /* last complaint about local resources */
@@ -104,6 +107,8 @@ uint32_t check_pool_in_service(const struct check_pool *pool);
 
 /* --- publish.c ------------------------------------------------------------------------------ */
 
+/* Whom to tell of changes from now on. */
+void check_publish_to(struct check *c, const struct role_conf *conf);
 /* THE function that makes a change of state visible: pool's counts, board, epoch and log line. */
 void check_publish(struct check_server *s, enum damp_change change, const struct damp *before);
 /* A server comes into force: its state as it is, without a log line where nothing is new. */

@@ -9,6 +9,12 @@
 #include "base/err.h"
 #include "check/server.h"
 
+/* A check that is a program need not have an address. */
+static bool same_address(const struct net_addr *a, const struct net_addr *b)
+{
+	return a->len == 0 ? b->len == 0 : net_addr_eq(a, b);
+}
+
 /* The object of the set in force that goes on as this server; NULL when it is another one. */
 static struct check_server *same_server(struct check *c, const struct check_pool *pool,
                                         const struct conf_server *conf)
@@ -16,7 +22,7 @@ static struct check_server *same_server(struct check *c, const struct check_pool
 	struct check_server *s = c->by_slot[conf->slot];
 
 	if (s == NULL || !str_eq(s->conf->id, conf->id) ||
-	    !net_addr_eq(&s->conf->address, &conf->address)) {
+	    !same_address(&s->conf->address, &conf->address)) {
 		return NULL;
 	}
 	return s->pool->conf->check.probe == pool->conf->check.probe ||
@@ -89,15 +95,20 @@ int check_set_new(struct check *c, const struct conf *conf, struct check_set **r
 		return ERR_NOMEM;
 	}
 	set->conf = conf;
-	set->pools = arena_alloc(&set->arena, conf->npools * sizeof(*set->pools) + 1);
+	set->npools = conf->npools;
+	set->pools =
+	    arena_alloc(&set->arena, (conf->npools + conf->nchecks) * sizeof(*set->pools) + 1);
 	if (set->pools == NULL) {
 		check_set_free(c, set);
 		return ERR_NOMEM;
 	}
-	for (uint32_t i = 0; i < conf->npools; i++) {
-		set->pools[i].conf = &conf->pools[i];
-		set->npools++;
-		if (fill_pool(c, set, &set->pools[i]) != OK) {
+	for (uint32_t i = 0; i < conf->npools + conf->nchecks; i++) {
+		struct check_pool *pool = &set->pools[i];
+
+		pool->named = i >= conf->npools;
+		pool->conf = pool->named ? &conf->checks[i - conf->npools] : &conf->pools[i];
+		set->nall++;
+		if (fill_pool(c, set, pool) != OK) {
 			check_set_free(c, set);
 			return ERR_NOMEM;
 		}
@@ -140,7 +151,7 @@ void check_set_begin(struct check *c, struct check_set *set)
 	/* The first server of every pool first, so that each pool soon has one that is proven. */
 	for (uint32_t k = 0; more; k++) {
 		more = false;
-		for (uint32_t i = 0; i < set->npools; i++) {
+		for (uint32_t i = 0; i < set->nall; i++) {
 			if (k < set->pools[i].conf->nservers) {
 				begin(c, set->pools[i].servers[k], &n);
 				more = true;
@@ -151,7 +162,7 @@ void check_set_begin(struct check *c, struct check_set *set)
 
 void check_set_free(struct check *c, struct check_set *set)
 {
-	for (uint32_t i = 0; i < set->npools; i++) {
+	for (uint32_t i = 0; i < set->nall; i++) {
 		struct check_pool *pool = &set->pools[i];
 
 		for (uint32_t k = 0; pool->servers != NULL && k < pool->conf->nservers; k++) {
@@ -186,7 +197,7 @@ void check_set_commit(struct check *c, struct check_set *set)
 	memset(c->by_slot, 0, sizeof(c->by_slot));
 	c->unproved = 0;
 	c->now = set;
-	for (uint32_t i = 0; i < set->npools; i++) {
+	for (uint32_t i = 0; i < set->nall; i++) {
 		for (uint32_t k = 0; k < set->pools[i].conf->nservers; k++) {
 			enter(c, &set->pools[i], k);
 		}

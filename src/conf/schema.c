@@ -249,7 +249,8 @@ static const struct row check_rows[] = {
 	  .doc = "A connection that is accepted is enough." },
 	{ "exec", &type_list, OF(conf_check, exec), .check = value_is_word, .redo = REDO_CHECK,
 	  .doc = "Runs a program, [PATH, ARGUMENT, ...], that ends with 0 when all is well; "
-	         "HOLDFAST_POOL, HOLDFAST_SERVER and HOLDFAST_ADDRESS tell it which server." },
+	         "HOLDFAST_POOL and HOLDFAST_SERVER, or HOLDFAST_CHECK, and HOLDFAST_ADDRESS tell "
+	         "it what it is about." },
 	{ "method", &type_text, OF(conf_check, method), .def = "GET", .check = value_is_method,
 	  .redo = REDO_CHECK, .doc = "Method of an http check." },
 	{ "host", &type_text, OF(conf_check, host), .check = value_is_host_field,

@@ -48,6 +48,7 @@ static void not_run(struct exec_run *e, const char *why)
 struct target {
 	const struct conf_pool *pool;
 	const struct conf_server *server;
+	bool named; /* a named check rather than a pool's server */
 };
 
 static void set_environment(const void *arg)
@@ -55,14 +56,20 @@ static void set_environment(const void *arg)
 	const struct target *t = arg;
 	char addr[NET_ADDR_TEXT];
 
-	setenv("HOLDFAST_POOL", t->pool->name.s, 1);
-	setenv("HOLDFAST_SERVER", t->server->name.s, 1);
-	setenv("HOLDFAST_ADDRESS", net_addr_format(&t->server->address, addr), 1);
+	if (t->named) {
+		setenv("HOLDFAST_CHECK", t->pool->name.s, 1);
+	} else {
+		setenv("HOLDFAST_POOL", t->pool->name.s, 1);
+		setenv("HOLDFAST_SERVER", t->server->name.s, 1);
+	}
+	if (t->server->address.len > 0)
+		setenv("HOLDFAST_ADDRESS", net_addr_format(&t->server->address, addr), 1);
 }
 
 static bool find_in(const struct conf *c, const char *id, struct target *t)
 {
-	t->server = conf_server_find(c, str_from(id), &t->pool);
+	t->server = conf_probed_find(c, str_from(id), &t->pool);
+	t->named = t->server && conf_server_find(c, str_from(id), NULL) == NULL;
 	return t->server && t->pool->check.probe == PROBE_EXEC && t->pool->check.exec.n > 0;
 }
 

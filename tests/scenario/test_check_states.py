@@ -248,6 +248,67 @@ def test_exec_own_user(node, whoami, folder):
     n.wait_server("web/a", "up")
 
 
+# --- named checks -----------------------------------------------------------------------------
+
+def named(port, servers, checks):
+    """A configuration with named checks, which no route leads to."""
+    return {**simple(port, servers), "checks": checks}
+
+
+def logged(n, event, name):
+    """Lines of the log that tell of that event of the named check."""
+    mark = f'"event":"{event}","object":"check.{name}"'
+    return [line for line in n.log.splitlines() if mark in line]
+
+
+def test_named_checks(node, whoami, folder):
+    a, db, port = whoami("a"), whoami("db"), free_port()
+    path = script(folder, f"cp /proc/self/environ {folder}/environ\n"
+                          f"test -e {folder}/well || {{ echo disk is full; exit 3; }}")
+    os.chmod(folder, 0o777)
+    n = node(named(port, [a], {
+        "db": check(address=db.address, rise=1, interval="100ms"),
+        "disk": {"exec": [path], "interval": "100ms", "timeout": "10s", "rise": 1, "fall": 1}}))
+    wait_for(lambda: logged(n, "check_down", "disk"))
+    assert "disk is full" in logged(n, "check_down", "disk")[0]
+    environ = (folder / "environ").read_bytes().split(b"\0")
+    assert b"HOLDFAST_CHECK=disk" in environ
+    assert not [e for e in environ if e.startswith((b"HOLDFAST_POOL=", b"HOLDFAST_ADDRESS="))]
+    (folder / "well").touch()
+    wait_for(lambda: logged(n, "check_up", "disk"))
+    db.kill()
+    wait_for(lambda: logged(n, "check_down", "db"))
+    # they are no pools: nothing is routed there, nobody gives them orders
+    assert get(port).get("x-whoami") == "a"
+    assert [p["name"] for p in n.status()["pools"]] == ["web"]
+    for target in ("db", "check.db", "check.db/db"):
+        assert n.cli("drain", target).returncode == 1
+    assert "pool_down" not in n.log
+
+
+def test_named_checks_over_reload(node, whoami, folder):
+    a, db, port = whoami("a"), whoami("db"), free_port()
+    counter = folder / "runs"
+    path = script(folder, f"echo >> {counter}")
+    counter.touch()
+    os.chmod(counter, 0o666)
+    exec_check = {"exec": [path], "interval": "100ms", "timeout": "10s"}
+    n = node(named(port, [a], {"disk": exec_check}))
+    wait_for(lambda: counter.stat().st_size > 3)
+    # what did not change goes on; what is new is proved
+    n.reload(named(port, [a], {"disk": exec_check, "db": check(address=db.address)}))
+    size = counter.stat().st_size
+    wait_for(lambda: counter.stat().st_size > size + 3)
+    wait_for(lambda: logged(n, "check_up", "db"))
+    assert len(logged(n, "check_down", "disk")) == 0
+    n.reload(simple(port, [a]))
+    n.wait_ready()
+    size = counter.stat().st_size
+    assert get(port).status == 200
+    n.reload(named(port, [a], {"disk": exec_check}))
+    wait_for(lambda: counter.stat().st_size > size)
+
+
 # --- orders -----------------------------------------------------------------------------------
 
 def test_drain_lets_open_requests_end(node, whoami):
