@@ -12,6 +12,45 @@
 #include "base/log.h"
 #include "core/notify.h"
 
+/* --- signals -------------------------------------------------------------------------------- */
+
+static void handle(struct parent *p, unsigned sig, unsigned pid)
+{
+	char why[64];
+
+	switch (sig) {
+	case SIGHUP:
+		log_info("signal", NULL, "SIGHUP from pid %u: reload", pid);
+		reload_request(p, 0, 0, false);
+		break;
+	case SIGUSR1:
+		generation_reopen_logs(p);
+		break;
+	case SIGINT:
+	case SIGTERM:
+		snprintf(why, sizeof(why), "%s from pid %u", sig == SIGINT ? "SIGINT" : "SIGTERM",
+		         pid);
+		stop_begin(p, why);
+		break;
+	default:
+		break;
+	}
+}
+
+static void take_signals(struct parent *p)
+{
+	struct signalfd_siginfo info;
+
+	while (read(p->signal_io.fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		handle(p, info.ssi_signo, info.ssi_pid);
+}
+
+static void on_signal(struct loop_io *io, uint32_t events)
+{
+	(void)events;
+	take_signals(CONTAINER_OF(io, struct parent, signal_io));
+}
+
 /* --- messages ------------------------------------------------------------------------------- */
 
 /* Roles may ask only for what is theirs to ask. */
@@ -31,6 +70,7 @@ void parent_message(struct child *c, struct ipc_msg *m)
 	case IPC_PULSE: /* any message is a life sign */
 		break;
 	case IPC_DRAIN:
+		take_signals(c->parent); /* the whole node may have got the same one */
 		supervise_leaving(c);
 		break;
 	case IPC_READY:
@@ -84,41 +124,6 @@ void parent_message(struct child *c, struct ipc_msg *m)
 		            ipc_type_name(m->type));
 		break;
 	}
-}
-
-/* --- signals -------------------------------------------------------------------------------- */
-
-static void handle(struct parent *p, unsigned sig, unsigned pid)
-{
-	char why[64];
-
-	switch (sig) {
-	case SIGHUP:
-		log_info("signal", NULL, "SIGHUP from pid %u: reload", pid);
-		reload_request(p, 0, 0, false);
-		break;
-	case SIGUSR1:
-		generation_reopen_logs(p);
-		break;
-	case SIGINT:
-	case SIGTERM:
-		snprintf(why, sizeof(why), "%s from pid %u", sig == SIGINT ? "SIGINT" : "SIGTERM",
-		         pid);
-		stop_begin(p, why);
-		break;
-	default:
-		break;
-	}
-}
-
-static void on_signal(struct loop_io *io, uint32_t events)
-{
-	struct parent *p = CONTAINER_OF(io, struct parent, signal_io);
-	struct signalfd_siginfo info;
-
-	(void)events;
-	while (read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		handle(p, info.ssi_signo, info.ssi_pid);
 }
 
 static int watch_signals(struct parent *p)

@@ -170,6 +170,21 @@ static int try_drop(const struct privilege *p)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
 }
 
+/* Whether root is only an ordinary user of the machine here, and that id nobody's. */
+static bool is_unmapped(uid_t uid)
+{
+	FILE *f = fopen("/proc/self/uid_map", "re");
+	unsigned inside, outside, count;
+	bool found = false;
+
+	if (!f)
+		return false;
+	while (!found && fscanf(f, "%u %u %u", &inside, &outside, &count) == 3)
+		found = uid >= inside && uid - inside < count;
+	fclose(f);
+	return !found;
+}
+
 enum privilege_note privilege_find(const char *user, struct privilege *ret, char *note, size_t size)
 {
 	enum privilege_note told = PRIVILEGE_FINE;
@@ -188,6 +203,7 @@ enum privilege_note privilege_find(const char *user, struct privilege *ret, char
 		if (privilege_user("nobody", ret) != OK) {
 			ret->uid = ret->gid = 65534;
 			ret->drop = true;
+			snprintf(ret->name, sizeof(ret->name), "nobody");
 		}
 	}
 	if (ret->uid == 0) {
@@ -197,17 +213,24 @@ enum privilege_note privilege_find(const char *user, struct privilege *ret, char
 	err = try_drop(ret);
 	if (err == 0)
 		return told;
-	snprintf(note, size, "roles keep the privileges of root: they cannot become \"%s\": %s%s",
-	         user, strerror(err),
-	         err == EINVAL ? " (that id does not exist in this user namespace)" : "");
 	ret->drop = false;
-	return err == EINVAL ? PRIVILEGE_NOTE : PRIVILEGE_WARNING;
+	ret->limit = is_unmapped(ret->uid);
+	if (ret->limit) {
+		snprintf(note, size,
+		         "roles stay root of this user namespace, which has no user \"%s\": they "
+		         "give up its capabilities instead",
+		         ret->name);
+		return PRIVILEGE_NOTE;
+	}
+	snprintf(note, size, "roles keep the privileges of root: they cannot become \"%s\": %s",
+	         ret->name, strerror(err));
+	return PRIVILEGE_WARNING;
 }
 
-void privilege_confine(bool dropped, uint64_t capabilities)
+void privilege_confine(bool dropped, bool limit, uint64_t capabilities)
 {
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (geteuid() != 0) {
+	if (limit || geteuid() != 0) {
 		cap_reset_ambient();
 		keep_only(capabilities, false);
 	}

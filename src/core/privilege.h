@@ -9,7 +9,8 @@
 #include <sys/types.h>
 
 struct privilege {
-	bool drop; /* false: the process stays who it is */
+	bool drop;  /* false: the process stays who it is */
+	bool limit; /* root that cannot become another, but gives its capabilities up */
 	uid_t uid;
 	gid_t gid;
 	char name[64];
@@ -18,7 +19,7 @@ struct privilege {
 /* What privilege_find has to tell. */
 enum privilege_note {
 	PRIVILEGE_FINE,
-	PRIVILEGE_NOTE,    /* as it must be here: root of a user namespace without other ids */
+	PRIVILEGE_NOTE,    /* as it has to be here: root of a user namespace without other ids */
 	PRIVILEGE_WARNING, /* not as it should be */
 };
 
@@ -40,9 +41,9 @@ int privilege_drop_but(const struct privilege *p, uint64_t capabilities);
  * (not permitted). Survives an exec. */
 int privilege_realtime(void);
 bool privilege_is_realtime(void);
-/* No new privileges by exec, no capabilities but these (root that was kept keeps its own) and,
+/* No new privileges by exec, no capabilities but these (root keeps its own but with `limit`) and,
  * where root was given up, no traces by others of that user: first thing in a role. */
-void privilege_confine(bool dropped, uint64_t capabilities);
+void privilege_confine(bool dropped, bool limit, uint64_t capabilities);
 /* Which of these capabilities this process lacks. */
 uint64_t privilege_missing(uint64_t capabilities);
 /* Their names, "cap_net_admin, cap_net_raw". Returns out. */

@@ -27,6 +27,8 @@
 #include "core/role_fds.h"
 #include "net/sock.h"
 
+#define LEAVE_PATIENCE NS_PER_S
+
 struct held_conf {
 	struct role_conf pub;
 	int image_fd;
@@ -39,6 +41,7 @@ struct harness {
 	struct loop_io adopt_io;
 	struct loop_io signal_io;
 	struct loop_timer pulse;
+	struct loop_timer leave; /* for the parent's word after a SIGTERM */
 	struct handover in;
 	struct held_conf *confs; /* all that have users */
 	struct held_conf *next;  /* being prepared or prepared */
@@ -408,7 +411,9 @@ static void on_message(struct harness *h, struct ipc_msg *m)
 		forget_next(h);
 		break;
 	case IPC_DRAIN:
-		drain(h);
+		loop_timer_stop(h->role.loop, &h->leave);
+		if (m->id != IPC_DRAIN_LATER)
+			drain(h);
 		break;
 	default:
 		if (h->started && h->role.ops->message)
@@ -478,6 +483,10 @@ static void parent_lost(struct harness *h)
 		role_exit(&h->role);
 		return;
 	}
+	if (h->terms > 0) {
+		drain(h);
+		return;
+	}
 	log_warning("parent_lost", NULL, "the parent has ended; serving on until a new one comes");
 	h->adopt_io = (struct loop_io){ .fd = ROLE_FD_NUMBER_ADOPT, .fn = on_adopt };
 	if (loop_add_level(h->role.loop, &h->adopt_io, LOOP_IN, false) != OK)
@@ -494,6 +503,23 @@ static void on_pulse(struct loop_timer *t)
 	loop_timer_set(h->role.loop, t, NS_PER_S);
 }
 
+static void on_leave(struct loop_timer *t)
+{
+	drain(CONTAINER_OF(t, struct harness, leave));
+}
+
+/* The parent says when: after a successor has begun, or in its turn where the whole node ends and
+ * all of it got the signal. Without a word from it there is nothing to wait for. */
+static void leave(struct harness *h)
+{
+	if (role_send(&h->role, IPC_DRAIN, 0, NULL, 0) != OK) {
+		drain(h);
+		return;
+	}
+	h->leave.fn = on_leave;
+	loop_timer_set(h->role.loop, &h->leave, LEAVE_PATIENCE);
+}
+
 static void on_signal(struct loop_io *io, uint32_t events)
 {
 	struct harness *h = CONTAINER_OF(io, struct harness, signal_io);
@@ -506,8 +532,7 @@ static void on_signal(struct loop_io *io, uint32_t events)
 			continue;
 		}
 		log_notice("signal", NULL, "SIGTERM from pid %u: ending in order", info.ssi_pid);
-		role_send(&h->role, IPC_DRAIN, 0, NULL, 0);
-		drain(h);
+		leave(h);
 	}
 }
 
@@ -553,7 +578,8 @@ int role_main(const char *name, int argc, char **argv)
 	}
 	snprintf(title, sizeof(title), "holdfast: %s", name);
 	prctl(PR_SET_NAME, title);
-	privilege_confine(argv[2][0] == '1', ops->capabilities);
+	privilege_confine(strcmp(argv[2], "drop") == 0, strcmp(argv[2], "limit") == 0,
+	                  ops->capabilities);
 	logsink_default();
 	log_set_area(ops->name);
 	h.role.ops = ops;

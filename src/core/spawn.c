@@ -92,7 +92,9 @@ static void child(const struct role_ops *ops, unsigned instance, const struct pa
 {
 	char title[32];
 	char number[16];
-	const char *argv[] = { title, "--role", ops->name, number, p->keep, priv->drop ? "1" : "0",
+	const char *argv[] = { title,     "--role",
+		               ops->name, number,
+		               p->keep,   priv->drop ? "drop" : priv->limit ? "limit" : "keep",
 		               NULL };
 	sigset_t none;
 	int null;

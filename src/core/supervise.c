@@ -325,13 +325,15 @@ void supervise_leaving(struct child *c)
 	struct parent *p = c->parent;
 	struct service *s = c->service;
 
-	if (c->draining || p->stop.begun)
+	if (c->draining)
 		return;
+	if (p->stop.begun) {
+		child_send(c, IPC_DRAIN, IPC_DRAIN_LATER, NULL, 0, NULL, 0);
+		return;
+	}
 	log_notice("role_end", s->ops->name, "pid %d was told by a signal to end: replacing it",
 	           (int)c->pid);
-	c->draining = true;
-	c->kill_at = p->loop->now + p->cur->conf->shutdown_timeout + NS_PER_S;
-	c->kill_why = "it did not finish in time";
+	child_drain(c, p->cur->conf->shutdown_timeout + NS_PER_S);
 	reload_disturbed(p, c, true);
 	if (s->current != c)
 		return;

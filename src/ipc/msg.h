@@ -18,7 +18,7 @@
 	X(COMMIT, "parent -> role: the prepared configuration counts from now on") \
 	X(COMMITTED, "role -> parent: done") \
 	X(ABORT, "parent -> role: forget the prepared configuration") \
-	X(DRAIN, "parent -> role: finish what is open, then end; role -> parent: it does") \
+	X(DRAIN, "parent -> role: finish what is open, then end; role -> parent: may I?") \
 	X(PULSE, "role -> parent: alive; every second") \
 	X(LOGS, "parent -> proxy: reopened access logs; fds as listed") \
 	X(ORDER, "control -> parent -> check: ready, drain or disable of a server or pool") \
@@ -69,6 +69,9 @@ void ipc_msg_close(struct ipc_msg *m);
 
 /* Copies a payload of exactly that size; false where it is of another. */
 bool ipc_payload(const struct ipc_msg *m, void *ret, size_t size);
+
+/* As the id of DRAIN to a role that a signal told to end: not yet, it comes in its turn. */
+#define IPC_DRAIN_LATER 1
 
 /* ORDER's payload. */
 struct ipc_order {

@@ -59,7 +59,7 @@ static int drop_but(void)
 	if (getuid() != p.uid || privilege_missing(BOTH | BIT(CAP_SETUID)) != BIT(CAP_SETUID))
 		return 2;
 	/* As the role does, which needs less. */
-	privilege_confine(false, BIT(CAP_NET_RAW));
+	privilege_confine(true, false, BIT(CAP_NET_RAW));
 	return privilege_missing(BOTH) == BIT(CAP_NET_ADMIN) ? 0 : 3;
 }
 
