@@ -40,6 +40,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_drain,
 	&cmd_ready,
 	&cmd_disable,
+	&cmd_switchover,
 	&cmd_whoami,
 	&cmd_version,
 	&cmd_completion,

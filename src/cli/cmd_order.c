@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `holdfast drain`, `ready` and `disable`: a person's orders for a server or a pool, and waiting
- * until they have had their effect.
+ * `holdfast drain`, `ready` and `disable`: a person's orders for a server, a pool or the node
+ * itself, and waiting until they have had their effect.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +13,8 @@
 #include "base/str.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/views.h"
+#include "ipc/msg.h"
 
 #define WAIT_DEFAULT (5 * 60 * NS_PER_S)
 #define WAIT_MAX_S   (7 * 24 * 3600ULL)
@@ -89,21 +91,60 @@ static struct order_view look(const json_t *status, const char *target)
 	return v;
 }
 
-static bool is_reached(const struct order_view *v, bool ready)
+/* Whether the order has had its effect; else `said` tells people what is missing. */
+typedef bool judge_fn(const json_t *status, const char *target, bool ready, json_t *result,
+                      char *said, size_t size);
+
+static void put_count(json_t *result, const char *key, uint64_t n)
 {
-	return ready ? v->up == v->servers : v->active == 0;
+	json_object_set_new(result, key, json_integer((json_int_t)n));
 }
 
-/* What is still missing, for people. */
-static void describe(const struct order_view *v, bool ready, char *out, size_t size)
+static bool judge_servers(const json_t *status, const char *target, bool ready, json_t *result,
+                          char *said, size_t size)
 {
+	struct order_view v = look(status, target);
+
+	put_count(result, "active", v.active);
+	put_count(result, "up", v.up);
 	if (ready)
-		snprintf(out, size, "%llu of %llu servers up%s%s", (unsigned long long)v->up,
-		         (unsigned long long)v->servers, v->reason[0] != '\0' ? ": " : "",
-		         v->reason);
+		snprintf(said, size, "%llu of %llu servers up%s%s", (unsigned long long)v.up,
+		         (unsigned long long)v.servers, v.reason[0] != '\0' ? ": " : "", v.reason);
 	else
-		snprintf(out, size, "%llu request%s still open", (unsigned long long)v->active,
-		         v->active == 1 ? "" : "s");
+		snprintf(said, size, "%llu request%s still open", (unsigned long long)v.active,
+		         v.active == 1 ? "" : "s");
+	return ready ? v.up == v.servers : v.active == 0;
+}
+
+/* Drained: it holds no address, and no connection to one is kept here. Ready: it takes part in
+ * every virtual IP that it may hold. */
+static bool judge_node(const json_t *status, const char *target, bool ready, json_t *result,
+                       char *said, size_t size)
+{
+	uint64_t held = 0;
+	const json_t *v;
+	size_t i;
+
+	(void)target;
+	said[0] = '\0';
+	json_array_foreach (json_object_get(status, "virtual_ips"), i, v) {
+		bool holding = json_is_true(json_object_get(v, "holding"));
+		bool keeping = json_is_true(json_object_get(v, "relaying"));
+		bool out = strcmp(view_text(v, "state"), "out") == 0;
+
+		held += holding;
+		if (!ready && (holding || keeping))
+			snprintf(said, size,
+			         holding ? "still holds %s" : "connections to %s are still open",
+			         view_text(v, "name"));
+		else if (ready && out && json_is_true(json_object_get(v, "member")))
+			snprintf(said, size, "%s takes no part: %s", view_text(v, "name"),
+			         view_text(v, "reason"));
+	}
+	put_count(result, "held", held);
+	if (said[0] == '\0' && json_is_true(json_object_get(status, "drained")) == ready)
+		snprintf(said, size, "the order is not in force yet");
+	return said[0] == '\0';
 }
 
 static void show_progress(const char *text, uint64_t gone)
@@ -124,8 +165,8 @@ static void end_progress(void)
 }
 
 /* Polls until the effect is there; CLI_FAILED with what is missing after `limit`. */
-static int wait_for_effect(struct cli_args *a, const char *target, bool ready, uint64_t limit,
-                           json_t *result, char *said, size_t size)
+static int wait_for_effect(struct cli_args *a, judge_fn *judge, const char *target, bool ready,
+                           uint64_t limit, json_t *result, char *said, size_t size)
 {
 	struct timespec pause = { .tv_nsec = (long)POLL_NS };
 	uint64_t start = clock_mono();
@@ -134,22 +175,18 @@ static int wait_for_effect(struct cli_args *a, const char *target, bool ready, u
 		json_t *status = NULL;
 		int rc = cli_call(a, "GET", "/api/v1/status", NULL, &status);
 		uint64_t gone = clock_mono() - start;
-		struct order_view v = look(status, target);
-		bool reached = is_reached(&v, ready);
+		bool reached;
 
 		if (rc != CLI_WELL) {
 			end_progress();
 			json_decref(status);
 			return rc;
 		}
-		describe(&v, ready, said, size);
+		reached = judge(status, target, ready, result, said, size);
 		if (reached || gone >= limit) {
 			end_progress();
 			json_object_set_new(result, "reached", json_boolean(reached));
-			json_object_set_new(result, "active", json_integer((json_int_t)v.active));
-			json_object_set_new(result, "up", json_integer((json_int_t)v.up));
-			json_object_set_new(result, "waited_ms",
-			                    json_integer((json_int_t)(gone / NS_PER_MS)));
+			put_count(result, "waited_ms", gone / NS_PER_MS);
 			json_decref(status);
 			return reached ? CLI_WELL : CLI_FAILED;
 		}
@@ -159,7 +196,7 @@ static int wait_for_effect(struct cli_args *a, const char *target, bool ready, u
 	}
 }
 
-static void print_outcome(const char *target, const json_t *result, bool ready, int status,
+static void print_outcome(const char *what, const char *effect, const json_t *result, int status,
                           const char *missing)
 {
 	char span[32];
@@ -168,39 +205,80 @@ static void print_outcome(const char *target, const json_t *result, bool ready, 
 	                      NS_PER_MS,
 	                  span);
 	if (status == CLI_WELL)
-		printf("%s: %s after %s\n", target, ready ? "up" : "no request is open", span);
+		printf("%s: %s after %s\n", what, effect, span);
 	else
 		fprintf(stderr, "holdfast: %s: gave up waiting after %s: %s (the order stays)\n",
-		        target, span, missing);
+		        what, span, missing);
+}
+
+/* What is ordered, and how its effect is known. */
+struct order_target {
+	const char *target;
+	const char *what; /* for people */
+	judge_fn *judge;
+	const char *drained; /* the effects, in words */
+	const char *ready;
+};
+
+static const struct order_target the_node = { IPC_NODE_TARGET, "this node", judge_node,
+	                                      "holds no virtual IP",
+	                                      "takes part in its virtual IPs" };
+
+/* Takes the arguments: a target unless --node, a duration only after --wait. */
+static int parse_order(const struct cli_command *c, const struct cli_args *a,
+                       struct order_target *t, uint64_t *limit)
+{
+	bool waits = cli_option(c, a, "--wait") != NULL;
+	bool node = cli_option(c, a, "--node") != NULL;
+	unsigned targets = node ? 0 : 1;
+
+	if (a->argc < targets) {
+		fprintf(stderr, "holdfast %s: too few arguments: it wants %s\n", c->name,
+		        c->arguments);
+		return CLI_USAGE;
+	}
+	if (node)
+		*t = the_node;
+	else
+		*t = (struct order_target){ a->argv[0], a->argv[0], judge_servers,
+			                    "no request is open", "up" };
+	if (a->argc == targets)
+		return CLI_WELL;
+	if (node && (a->argc == 2 || !waits)) {
+		fprintf(stderr, "holdfast %s: --node is the node itself: no \"%s\" beside it\n",
+		        c->name, a->argv[0]);
+		return CLI_USAGE;
+	}
+	if (!waits || parse_span(a->argv[targets], limit) != OK) {
+		fprintf(stderr,
+		        "holdfast: %s: \"%s\" is not a duration after --wait, such as 30s\n",
+		        c->name, a->argv[targets]);
+		return CLI_USAGE;
+	}
+	return CLI_WELL;
 }
 
 static int give_order(const struct cli_command *c, struct cli_args *a)
 {
-	const char *target = a->argv[0];
-	bool waits = cli_option(c, a, "--wait") != NULL;
 	bool ready = strcmp(c->name, "ready") == 0;
 	uint64_t limit = WAIT_DEFAULT;
 	char missing[256] = "";
 	json_t *result = NULL;
-	int status;
+	struct order_target t;
+	int status = parse_order(c, a, &t, &limit);
 
-	if (a->argc == 2 && (!waits || parse_span(a->argv[1], &limit) != OK)) {
-		fprintf(stderr,
-		        "holdfast: %s: \"%s\" is not a duration after --wait, such as 30s\n",
-		        c->name, a->argv[1]);
-		return CLI_USAGE;
-	}
+	if (status != CLI_WELL)
+		return status;
 	status = cli_call(a, "POST", "/api/v1/order",
-	                  json_pack("{s:s, s:s}", "target", target, "order", c->name), &result);
+	                  json_pack("{s:s, s:s}", "target", t.target, "order", c->name), &result);
 	if (status == CLI_WELL && !a->json)
-		puts(json_string_value(json_object_get(result, "text")) != NULL
-		         ? json_string_value(json_object_get(result, "text"))
-		         : "done");
-	if (status == CLI_WELL && waits) {
+		puts(*view_text(result, "text") != '\0' ? view_text(result, "text") : "done");
+	if (status == CLI_WELL && cli_option(c, a, "--wait") != NULL) {
 		fflush(stdout);
-		status = wait_for_effect(a, target, ready, limit, result, missing, sizeof(missing));
-		if (!a->json && json_object_get(result, "reached") != NULL)
-			print_outcome(target, result, ready, status, missing);
+		status = wait_for_effect(a, t.judge, t.target, ready, limit, result, missing,
+		                         sizeof(missing));
+		if (status != CLI_UNREACHABLE && !a->json)
+			print_outcome(t.what, ready ? t.ready : t.drained, result, status, missing);
 	}
 	if (a->json && result != NULL)
 		cli_print_json(result);
@@ -208,38 +286,53 @@ static int give_order(const struct cli_command *c, struct cli_args *a)
 	return status;
 }
 
-static const struct cli_option out_options[] = {
-	{ "--wait", 'w', NULL,
-	  "return when no request is open on it any more; at most DURATION (5m)" },
+#define WAIT_OUT \
+	{ \
+		"--wait", 'w', NULL, \
+		    "return when no request is open on it any more; at most DURATION (5m)" \
+	}
+
+static const struct cli_option drain_options[] = {
+	WAIT_OUT,
+	{ "--node", 0, NULL, "the node itself: it hands its virtual IPs over and takes none" },
 	{ NULL },
 };
 
 static const struct cli_option ready_options[] = {
 	{ "--wait", 'w', NULL, "return when it is up; at most DURATION (5m)" },
+	{ "--node", 0, NULL, "the node itself: it may hold virtual IPs again" },
+	{ NULL },
+};
+
+static const struct cli_option disable_options[] = {
+	WAIT_OUT,
 	{ NULL },
 };
 
 const struct cli_command cmd_drain = {
 	.name = "drain",
-	.arguments = "POOL[/SERVER] [--wait [DURATION]]",
-	.help = "take a server or a pool out gracefully: nothing new, what is open ends well",
+	.arguments = "POOL[/SERVER]|--node [--wait [DURATION]]",
+	.help = "take a server, a pool or the node out gracefully: what is open ends well",
 	.more =
+	    "A server or pool gets nothing new, and what is open on it ends well. With --node the "
+	    "node hands its virtual IPs over to others and takes none; the proxy goes on, and "
+	    "established connections are kept as far as virtual_ips.NAME.handover says.\n\n"
 	    "The order survives reloads and restarts until `holdfast ready` takes it back. With "
-	    "--wait, exits 1 when requests are still open after DURATION; the order stays.",
-	.options = out_options,
-	.min_args = 1,
+	    "--wait, exits 1 when requests are still open (with --node: an address is still held, "
+	    "or connections to it are kept here) after DURATION; the order stays.",
+	.options = drain_options,
 	.max_args = 2,
 	.run = give_order,
 };
 
 const struct cli_command cmd_ready = {
 	.name = "ready",
-	.arguments = "POOL[/SERVER] [--wait [DURATION]]",
-	.help = "put a drained or disabled server or pool back into service",
+	.arguments = "POOL[/SERVER]|--node [--wait [DURATION]]",
+	.help = "put a drained or disabled server or pool, or the node, back into service",
 	.more = "It takes traffic as soon as its checks say that it is up; they went on meanwhile. "
-	        "Where its pool has a slow start, its share grows from there.",
+	        "Where its pool has a slow start, its share grows from there. With --node the node "
+	        "takes part in its virtual IPs again, by their priorities.",
 	.options = ready_options,
-	.min_args = 1,
 	.max_args = 2,
 	.run = give_order,
 };
@@ -249,7 +342,7 @@ const struct cli_command cmd_disable = {
 	.arguments = "POOL[/SERVER] [--wait [DURATION]]",
 	.help = "cut a server or a pool off: nothing new, and what is open is cut",
 	.more = "The order survives reloads and restarts until `holdfast ready` takes it back.",
-	.options = out_options,
+	.options = disable_options,
 	.min_args = 1,
 	.max_args = 2,
 	.run = give_order,

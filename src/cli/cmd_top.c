@@ -172,7 +172,8 @@ const struct cli_command cmd_top = {
 	.name = "top",
 	.arguments = "",
 	.help = "watch requests per second, errors and latency live",
-	.more = "One line for each listener, route, pool and server, over the last second: "
+	.more = "Who holds which virtual IP; then one line for each listener, route, pool and "
+	        "server, over the last second: "
 	        "requests per second, share of errors (status 500 and above), median, 95th and "
 	        "99th percentile of the latency, requests and connections open, bytes per second. "
 	        "q ends it.",

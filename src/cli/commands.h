@@ -19,6 +19,7 @@ extern const struct cli_command cmd_run;
 extern const struct cli_command cmd_schema;
 extern const struct cli_command cmd_show;
 extern const struct cli_command cmd_status;
+extern const struct cli_command cmd_switchover;
 extern const struct cli_command cmd_top;
 extern const struct cli_command cmd_upgrade;
 extern const struct cli_command cmd_version;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/output.h"
+#include "cli/status_impl.h"
 #include "cli/views.h"
 
 const char *view_text(const json_t *object, const char *key)
@@ -34,14 +34,7 @@ uint64_t view_time(const json_t *object, const char *key)
 	return (uint64_t)timegm(&tm) * 1000 + ms;
 }
 
-struct page {
-	struct buf *out;
-	bool colour;
-	unsigned width;
-	uint64_t now; /* the node's, wall ms */
-};
-
-static void title(struct page *p, const char *text)
+void status_title(struct status_page *p, const char *text)
 {
 	buf_addc(p->out, '\n');
 	out_text(p->out, p->colour, OUT_BOLD, text);
@@ -55,15 +48,14 @@ static void cell_count(struct out_table *t, const json_t *o, const char *key, en
 	out_cell(t, n > 0 ? c : OUT_PLAIN, "%llu", (unsigned long long)n);
 }
 
-static void cell_since(struct out_table *t, const struct page *p, const json_t *o)
+void status_cell_since(struct out_table *t, const struct status_page *p, const json_t *o)
 {
 	char ago[32];
 
 	out_cell(t, OUT_PLAIN, "%s", out_ago(view_time(o, "since"), p->now, ago));
 }
 
-/* "a, b" from an array of strings; `none` for an empty one. */
-static void cell_list(struct out_table *t, const json_t *list, const char *none)
+void status_cell_list(struct out_table *t, const json_t *list, const char *none)
 {
 	struct buf b = BUF_INIT;
 	const json_t *s;
@@ -84,7 +76,7 @@ static enum out_colour health_colour(const char *health)
 	return strcmp(health, "degraded") == 0 ? OUT_YELLOW : OUT_RED;
 }
 
-static void put_node(struct page *p, const json_t *j)
+static void put_node(struct status_page *p, const json_t *j)
 {
 	const char *health = view_text(j, "health");
 	const json_t *reloads = json_object_get(j, "reloads");
@@ -109,13 +101,16 @@ static void put_node(struct page *p, const json_t *j)
 	}
 	if (json_is_true(json_object_get(j, "draining")))
 		out_text(p->out, p->colour, OUT_YELLOW, "about to end: finishes what is open\n");
+	if (json_is_true(json_object_get(j, "drained")))
+		out_text(p->out, p->colour, OUT_YELLOW,
+		         "drained by order: holds no virtual IP until \"holdfast ready --node\"\n");
 	if (json_is_true(json_object_get(j, "orphan")))
 		out_text(
 		    p->out, p->colour, OUT_RED,
 		    "the parent process has gone: \"holdfast run\" adopts what still serves\n");
 }
 
-static void put_roles(struct page *p, const json_t *roles)
+static void put_roles(struct status_page *p, const json_t *roles)
 {
 	static const char *const heads[] = { "role",      "state",    ">pid", ">since",
 		                             ">restarts", "last end", NULL };
@@ -138,15 +133,15 @@ static void put_roles(struct page *p, const json_t *roles)
 		         : runs ? "starting"
 		                : "not running");
 		out_cell(&t, OUT_PLAIN, "%llu", (unsigned long long)view_number(r, "pid"));
-		cell_since(&t, p, r);
+		status_cell_since(&t, p, r);
 		cell_count(&t, r, "restarts", OUT_YELLOW);
 		out_cell(&t, OUT_PLAIN, "%s", view_text(r, "reason"));
 	}
-	title(p, "Roles");
+	status_title(p, "Roles");
 	out_table_write(&t, p->colour, p->width, p->out);
 }
 
-static void put_listeners(struct page *p, const json_t *listeners)
+static void put_listeners(struct status_page *p, const json_t *listeners)
 {
 	static const char *const heads[] = { "listener", "address",   ">connections",
 		                             ">active",  ">requests", ">errors",
@@ -158,17 +153,17 @@ static void put_listeners(struct page *p, const json_t *listeners)
 	out_table_init(&t, heads);
 	json_array_foreach (listeners, i, l) {
 		out_cell(&t, OUT_PLAIN, "%s", view_text(l, "name"));
-		cell_list(&t, json_object_get(l, "bind"), "");
+		status_cell_list(&t, json_object_get(l, "bind"), "");
 		cell_count(&t, l, "open", OUT_PLAIN);
 		cell_count(&t, l, "active", OUT_PLAIN);
 		cell_count(&t, l, "requests", OUT_PLAIN);
 		cell_count(&t, l, "errors", OUT_RED);
 	}
-	title(p, "Listeners");
+	status_title(p, "Listeners");
 	out_table_write(&t, p->colour, p->width, p->out);
 }
 
-static void put_routes(struct page *p, const json_t *routes)
+static void put_routes(struct status_page *p, const json_t *routes)
 {
 	static const char *const heads[] = { "route",     "host",    "path", "to",
 		                             ">requests", ">errors", NULL };
@@ -181,17 +176,17 @@ static void put_routes(struct page *p, const json_t *routes)
 	out_table_init(&t, heads);
 	json_array_foreach (routes, i, r) {
 		out_cell(&t, OUT_PLAIN, "%s", view_text(r, "name"));
-		cell_list(&t, json_object_get(r, "host"), "any");
+		status_cell_list(&t, json_object_get(r, "host"), "any");
 		out_cell(&t, OUT_PLAIN, "%s", view_text(r, "path"));
 		out_cell(&t, OUT_PLAIN, "%s", view_text(r, "to"));
 		cell_count(&t, r, "requests", OUT_PLAIN);
 		cell_count(&t, r, "errors", OUT_RED);
 	}
-	title(p, "Routes");
+	status_title(p, "Routes");
 	out_table_write(&t, p->colour, p->width, p->out);
 }
 
-static void put_pools(struct page *p, const json_t *pools)
+static void put_pools(struct status_page *p, const json_t *pools)
 {
 	static const char *const heads[] = { "pool",      "balance", ">up", ">active",
 		                             ">requests", ">errors", NULL };
@@ -217,7 +212,7 @@ static void put_pools(struct page *p, const json_t *pools)
 		cell_count(&t, pool, "requests", OUT_PLAIN);
 		cell_count(&t, pool, "errors", OUT_RED);
 	}
-	title(p, "Pools");
+	status_title(p, "Pools");
 	out_table_write(&t, p->colour, p->width, p->out);
 }
 
@@ -241,7 +236,7 @@ static void cell_state(struct out_table *t, const json_t *s)
 		out_cell(t, strcmp(state, "down") == 0 ? OUT_RED : OUT_YELLOW, "%s", state);
 }
 
-static void put_servers(struct page *p, const json_t *servers)
+static void put_servers(struct status_page *p, const json_t *servers)
 {
 	static const char *const heads[] = { "server",  "address", "state",   ">since",
 		                             ">weight", "",        ">active", ">requests",
@@ -257,7 +252,7 @@ static void put_servers(struct page *p, const json_t *servers)
 		out_cell(&t, OUT_PLAIN, "%s", view_text(s, "id"));
 		out_cell(&t, OUT_PLAIN, "%s", view_text(s, "address"));
 		cell_state(&t, s);
-		cell_since(&t, p, s);
+		status_cell_since(&t, p, s);
 		cell_count(&t, s, "weight", OUT_PLAIN);
 		out_cell(&t, OUT_DIM, "%s",
 		         json_is_true(json_object_get(s, "backup")) ? "backup" : "");
@@ -266,16 +261,18 @@ static void put_servers(struct page *p, const json_t *servers)
 		cell_count(&t, s, "errors", OUT_RED);
 		out_cell(&t, OUT_PLAIN, "%s", view_text(s, "reason"));
 	}
-	title(p, "Servers");
+	status_title(p, "Servers");
 	out_table_write(&t, p->colour, p->width, p->out);
 }
 
 void status_render(const json_t *status, bool colour, unsigned width, struct buf *out)
 {
-	struct page p = { out, colour, width, view_time(status, "time") };
+	struct status_page p = { out, colour, width, view_time(status, "time") };
 
 	put_node(&p, status);
 	put_roles(&p, json_object_get(status, "roles"));
+	status_put_vips(&p, json_object_get(status, "virtual_ips"));
+	status_put_checks(&p, json_object_get(status, "checks"));
 	put_listeners(&p, json_object_get(status, "listeners"));
 	put_routes(&p, json_object_get(status, "routes"));
 	put_pools(&p, json_object_get(status, "pools"));

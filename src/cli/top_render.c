@@ -85,6 +85,8 @@ json_t *top_compute(const json_t *before, const json_t *after)
 		json_object_set_new(ret, kinds[k], list);
 		json_decref(index);
 	}
+	if (ret != NULL && json_array_size(json_object_get(after, "virtual_ips")) > 0)
+		json_object_set(ret, "virtual_ips", json_object_get(after, "virtual_ips"));
 	return ret;
 }
 
@@ -135,6 +137,53 @@ static void put_kind(const json_t *list, const char *head, bool colour, unsigned
 	buf_addc(out, '\n');
 }
 
+/* What is wrong with a virtual IP here; "" when nothing is. */
+static const char *vip_trouble(const json_t *v, char *out, size_t size)
+{
+	const json_t *c;
+	size_t i;
+
+	out[0] = '\0';
+	json_array_foreach (json_object_get(v, "conditions"), i, c) {
+		if (!json_is_true(json_object_get(c, "well")))
+			snprintf(out, size, "%s: %s", view_text(c, "name"), view_text(c, "reason"));
+	}
+	if (json_is_true(json_object_get(v, "conflict")))
+		snprintf(out, size, "another node is active as well");
+	return out;
+}
+
+/* Who holds which address. Returns the lines that it took. */
+static unsigned put_vips(const json_t *list, bool colour, unsigned width, struct buf *out)
+{
+	static const char *const heads[] = { "virtual IP", "state",   "holder",
+		                             ">priority",  "trouble", NULL };
+	struct out_table t;
+	char trouble[256];
+	const json_t *v;
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		return 0;
+	out_table_init(&t, heads);
+	json_array_foreach (list, i, v) {
+		const char *state = view_text(v, "state");
+
+		out_cell(&t, OUT_PLAIN, "%s", view_text(v, "name"));
+		out_cell(&t,
+		         strcmp(state, "active") == 0 ? OUT_GREEN
+		         : strcmp(state, "out") == 0  ? OUT_YELLOW
+		                                      : OUT_PLAIN,
+		         "%s", state);
+		out_cell(&t, OUT_BOLD, "%s", view_text(v, "holder"));
+		out_cell(&t, OUT_PLAIN, "%llu", (unsigned long long)view_number(v, "priority"));
+		out_cell(&t, OUT_RED, "%s", vip_trouble(v, trouble, sizeof(trouble)));
+	}
+	out_table_write(&t, colour, width, out);
+	buf_addc(out, '\n');
+	return (unsigned)json_array_size(list) + 2;
+}
+
 /* How many rows each kind may show, so that the page fits: a share for each, what one leaves goes
  * to those after it. 0: all. */
 static unsigned share_of(const json_t *rates, unsigned from, unsigned left)
@@ -154,11 +203,14 @@ void top_render(const json_t *rates, bool colour, unsigned width, unsigned rows,
 	enum out_colour c = strcmp(health, "healthy") == 0    ? OUT_GREEN
 	                    : strcmp(health, "degraded") == 0 ? OUT_YELLOW
 	                                                      : OUT_RED;
+	unsigned vips;
 
 	out_text(out, colour, OUT_BOLD, view_text(rates, "node"));
 	buf_addc(out, ' ');
 	out_text(out, colour, c, health);
 	buf_printf(out, ", over %.1f s\n\n", real(rates, "seconds"));
+	vips = put_vips(json_object_get(rates, "virtual_ips"), colour, width, out);
+	left -= MIN(left, vips);
 	for (unsigned k = 0; k < ARRAY_LEN(kinds); k++) {
 		const json_t *list = json_object_get(rates, kinds[k]);
 		unsigned max = rows > 0 ? share_of(rates, k, left) : 0;

@@ -97,6 +97,7 @@ static void put_conf(const struct api *a, struct jw *w, const struct conf_vip *v
 	jw_str(w, "interface", v->interface);
 	jw_u64(w, "router_id", v->router_id);
 	jw_u64(w, "version", v->version);
+	jw_bool(w, "member", view_vip_is_ours(a, v));
 	jw_open(w, "nodes", '[');
 	for (uint32_t i = 0; i < v->nnodes; i++) {
 		jw_open(w, NULL, '{');

@@ -50,7 +50,8 @@ static const struct cli_command cmd_hidden = {
 };
 
 const struct cli_command *const cli_commands[] = {
-	&cmd_move, &cmd_version, &cmd_completion, &cmd_hidden, NULL,
+	&cmd_move,  &cmd_version, &cmd_completion, &cmd_hidden,
+	&cmd_drain, &cmd_ready,   &cmd_switchover, NULL,
 };
 
 #define PARSE(a, why, ...) \
@@ -268,6 +269,27 @@ static void test_exit_statuses(void **state)
 	assert_int_equal(runs, 1);
 }
 
+/* Wrong usage is known before any node is asked. */
+static void test_orders(void **state)
+{
+	const char *const nobody[] = { "--socket", "/nonexistent/control.sock" };
+
+	(void)state;
+	assert_int_equal(MAIN("drain"), CLI_USAGE);
+	assert_int_equal(MAIN("drain", "web", "30s"), CLI_USAGE); /* without --wait */
+	assert_int_equal(MAIN("drain", "--node", "web"), CLI_USAGE);
+	assert_int_equal(MAIN("drain", "--node", "--wait", "web"), CLI_USAGE);
+	assert_int_equal(MAIN("ready", "--node", "web", "30s"), CLI_USAGE);
+	assert_int_equal(MAIN("switchover"), CLI_USAGE);
+	assert_int_equal(MAIN("switchover", "web", "lb2"), CLI_USAGE);
+	assert_int_equal(MAIN("switchover", "web", "--to"), CLI_USAGE);
+	assert_int_equal(MAIN(nobody[0], nobody[1], "drain", "--node"), CLI_UNREACHABLE);
+	assert_int_equal(MAIN(nobody[0], nobody[1], "ready", "--node", "--wait", "30s"),
+	                 CLI_UNREACHABLE);
+	assert_int_equal(MAIN(nobody[0], nobody[1], "switchover", "web", "--to", "lb2"),
+	                 CLI_UNREACHABLE);
+}
+
 static void test_common_options_before_command(void **state)
 {
 	(void)state;
@@ -332,6 +354,7 @@ int main(void)
 		cmocka_unit_test(test_argument_flood),
 		cmocka_unit_test(test_help_asked),
 		cmocka_unit_test(test_exit_statuses),
+		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_common_options_before_command),
 		cmocka_unit_test(test_closest_command),
 		cmocka_unit_test(test_generated_texts),

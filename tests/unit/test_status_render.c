@@ -210,6 +210,62 @@ static void test_status_page(void **state)
 	           "refused\n");
 }
 
+/* A backup that is not well, and an address that others hold. */
+static const char vips_json[] =
+    "{\"node\": \"lb1\", \"health\": \"degraded\", \"drained\": true,"
+    " \"time\": \"2023-11-14T22:14:20.000Z\","
+    " \"virtual_ips\": ["
+    "  {\"name\": \"mail\", \"addresses\": [\"10.77.0.101/24\"], \"member\": false,"
+    "   \"state\": \"out\", \"holder\": \"\", \"since\": null, \"priority\": 0,"
+    "   \"base_priority\": 0, \"reason\": \"this node may not hold it\", \"conditions\": []},"
+    "  {\"name\": \"web\", \"addresses\": [\"10.77.0.100/24\", \"10.77.0.110/24\"],"
+    "   \"member\": true, \"state\": \"backup\", \"holder\": \"lb2\","
+    "   \"since\": \"2023-11-14T22:14:00.000Z\", \"priority\": 2, \"base_priority\": 200,"
+    "   \"conflict\": true, \"yielded\": true, \"reason\": \"pool.web failed\","
+    "   \"conditions\": ["
+    "    {\"name\": \"proxy\", \"known\": true, \"well\": true, \"reason\": \"\","
+    "     \"since\": \"2023-11-14T22:14:00.000Z\"},"
+    "    {\"name\": \"gateway\", \"known\": false, \"well\": true,"
+    "     \"reason\": \"not answered yet\", \"since\": null},"
+    "    {\"name\": \"pool.web\", \"known\": true, \"well\": false,"
+    "     \"reason\": \"0 of 3 servers\", \"since\": \"2023-11-14T22:14:10.000Z\"}]}],"
+    " \"checks\": [{\"name\": \"disk\", \"state\": \"down\", \"reason\": \"exit status 1\","
+    "  \"since\": \"2023-11-14T22:14:00.000Z\"}]}";
+
+static void test_virtual_ips(void **state)
+{
+	json_t *j = parse(vips_json);
+	struct buf b = BUF_INIT;
+	const char *page;
+
+	(void)state;
+	status_render(j, false, 0, &b);
+	json_decref(j);
+	page = strstr(buf_cstr(&b), "drained by order");
+	assert_non_null(page);
+	page = strstr(page, "\nVirtual IPs\n");
+	assert_non_null(page);
+	assert_memory_equal(
+	    page,
+	    "\nVirtual IPs\n"
+	    "  virtual IP  address                         state      since  holder  priority  "
+	    "                   reason\n"
+	    "  mail        10.77.0.101/24                  elsewhere                           "
+	    "                   this node may not hold it\n"
+	    "  web         10.77.0.100/24, 10.77.0.110/24  backup     20.0s  lb2        2/200  "
+	    "conflict, yielded  pool.web failed\n"
+	    "\nConditions\n"
+	    "  virtual IP  condition  state    since  reason\n"
+	    "  web         proxy      well     20.0s\n"
+	    "  web         gateway    assumed         not answered yet\n"
+	    "  web         pool.web   failed   10.0s  0 of 3 servers\n"
+	    "\nChecks\n"
+	    "  check  state  since  reason\n"
+	    "  disk   down   20.0s  exit status 1\n",
+	    strlen(page) - strlen(strstr(page, "exit status 1\n") + 14));
+	buf_free(&b);
+}
+
 /* The state column for a server's members. */
 static void expect_state(const char *members, const char *want)
 {
@@ -297,6 +353,24 @@ static void test_top_differences(void **state)
 	assert_true(rate(r, "bytes_out_per_s") == 10000);
 	assert_true(rate(r, "p99_us") > 0 && rate(r, "p99_us") <= 1000);
 	assert_int_equal(rate(r, "active"), 3);
+	json_decref(a);
+	json_decref(b);
+	json_decref(r);
+}
+
+static void test_top_shows_virtual_ips(void **state)
+{
+	json_t *a = parse("{\"at_us\": 0}");
+	json_t *b = parse(vips_json);
+	json_t *r = top_compute(a, b);
+	struct buf page = BUF_INIT;
+
+	(void)state;
+	top_render(r, false, 0, 0, &page);
+	assert_non_null(strstr(buf_cstr(&page),
+	                       "  web         backup  lb2            2  another node "
+	                       "is active as well\n"));
+	buf_free(&page);
 	json_decref(a);
 	json_decref(b);
 	json_decref(r);
@@ -412,6 +486,8 @@ int main(void)
 		cmocka_unit_test(test_latencies),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_status_page),
+		cmocka_unit_test(test_virtual_ips),
+		cmocka_unit_test(test_top_shows_virtual_ips),
 		cmocka_unit_test(test_server_states),
 		cmocka_unit_test(test_refused_reload_and_orphan),
 		cmocka_unit_test(test_pages_of_nothing),
