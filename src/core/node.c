@@ -203,11 +203,11 @@ static int prepare(struct parent *p)
 	adopt_roles(p);
 	if (make_board(p) != OK || open_orders(p) != OK)
 		return ERR_REFUSED;
-	if (!p->cur && load_first(p) != OK)
-		return ERR_REFUSED;
-	if (p->adopted) {
+	if (p->cur) { /* adopted */
 		logsink_apply(p->cur->conf);
 		generation_privilege(p);
+	} else if (load_first(p) != OK) {
+		return ERR_REFUSED;
 	}
 	if (open_control(p) != OK)
 		return ERR_REFUSED;

@@ -59,10 +59,10 @@ void supervise_board(struct service *s, const char *reason)
 	const struct child *c = counting(s);
 	int32_t pid = c ? (int32_t)c->pid : 0;
 
-	if (!c && !service_wanted(s)) {
+	if (strcmp(r->name, s->ops->name) != 0 || (!c && !service_wanted(s)))
 		*r = (struct board_role){ 0 };
+	if (!c && !service_wanted(s))
 		return;
-	}
 	snprintf(r->name, sizeof(r->name), "%s", s->ops->name);
 	if (r->pid != pid)
 		r->since_wall_ms = clock_wall_ms();

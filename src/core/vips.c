@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "core/parent.h"
 
+#define KEPT          "kept: in force as soon as the role vrrp runs"
 #define VIPS_PATIENCE (60 * NS_PER_S) /* for an answer; vrrp has limits of its own */
 
 /* The process of vrrp that can be asked; NULL with why. */
@@ -80,7 +81,7 @@ void vips_answered(struct child *c, const struct ipc_msg *m)
 static void give_up(struct parent *p, struct vips_ask *a, const char *why)
 {
 	if (a->answer == IPC_ORDERED)
-		answer(p, a, OK, "kept: in force as soon as the role vrrp runs again");
+		answer(p, a, OK, KEPT);
 	else
 		answer(p, a, ERR_REFUSED, why);
 }
@@ -162,8 +163,7 @@ void vips_order_node(struct child *c, uint32_t id, enum server_order order)
 		return;
 	}
 	if (ask(p, asker, IPC_NODE, IPC_ORDERED, &n, sizeof(n), &why) != OK)
-		child_result(c, IPC_ORDERED, id, OK, 0,
-		             "kept: in force as soon as the role vrrp runs");
+		child_result(c, IPC_ORDERED, id, OK, 0, KEPT);
 }
 
 /* --- the end -------------------------------------------------------------------------------- */
