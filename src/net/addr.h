@@ -38,6 +38,12 @@ const char *net_addr_format(const struct net_addr *a, char out[NET_ADDR_TEXT]);
 const char *net_addr_host(const struct net_addr *a, char out[NET_ADDR_TEXT]);
 uint16_t net_addr_port(const struct net_addr *a);
 bool net_addr_eq(const struct net_addr *a, const struct net_addr *b);
+/* Compares the IP addresses alone, as memcmp does: by family, then in network order. */
+int net_addr_compare_ip(const struct net_addr *a, const struct net_addr *b);
+static inline bool net_addr_same_ip(const struct net_addr *a, const struct net_addr *b)
+{
+	return net_addr_compare_ip(a, b) == 0;
+}
 
 /* A network, IPv4 kept in its IPv6-mapped form: compare 128 bits under one mask length. */
 struct net_cidr {

@@ -96,6 +96,16 @@ static bool unix_eq(const struct net_addr *a, const struct net_addr *b)
 	return n == unix_path_length(b) && memcmp(a->un.sun_path, b->un.sun_path, (size_t)n) == 0;
 }
 
+int net_addr_compare_ip(const struct net_addr *a, const struct net_addr *b)
+{
+	if (a->sa.sa_family != b->sa.sa_family) {
+		return a->sa.sa_family < b->sa.sa_family ? -1 : 1;
+	}
+	return a->sa.sa_family == AF_INET6
+	           ? memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr))
+	           : memcmp(&a->in.sin_addr, &b->in.sin_addr, sizeof(a->in.sin_addr));
+}
+
 bool net_addr_eq(const struct net_addr *a, const struct net_addr *b)
 {
 	if (a->sa.sa_family != b->sa.sa_family || a->wildcard != b->wildcard) {

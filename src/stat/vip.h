@@ -97,6 +97,7 @@ struct board_vip {
 	uint8_t appointed;     /* holds it on purpose: above all priorities */
 	uint8_t conflict;      /* another active node is heard now */
 	uint8_t holding;       /* the addresses are on the interface */
+	uint8_t known;         /* another node was heard once, active or standing by */
 	uint8_t relaying;      /* connections of an earlier holder are passed on, or ours kept */
 	uint32_t active_interval_cs; /* learned from the active node, centiseconds */
 	uint64_t since_wall_ms;      /* of the state */
