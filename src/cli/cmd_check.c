@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "cli/cmd_conf.h"
 #include "cli/commands.h"
+#include "core/identity.h"
 
 int cmd_load(const char *path, FILE *to, struct conf_loaded **ret)
 {
@@ -43,6 +44,26 @@ static void count(struct buf *out, unsigned n, const char *what, const char *aft
 	buf_printf(out, "%u %s%s%s", n, what, n == 1 ? "" : "s", after);
 }
 
+/* Which part this machine would have; a file may well be checked elsewhere. */
+static void tell_node(struct buf *out, const char *path, const struct conf *c)
+{
+	uint32_t self;
+
+	if (c->nnodes == 0) {
+		return;
+	}
+	self = identity_of(c, NULL);
+	if (self != CONF_NO_NODE) {
+		buf_printf(out, "%s: this machine would be node %s\n", path, c->nodes[self].name.s);
+		return;
+	}
+	buf_printf(out, "%s: this machine would be none of the nodes (", path);
+	for (uint32_t i = 0; i < c->nnodes; i++) {
+		buf_printf(out, "%s%s", i ? ", " : "", c->nodes[i].name.s);
+	}
+	buf_adds(out, c->nvips ? ") unless --node names one\n" : ")\n");
+}
+
 static int check_json(const char *path)
 {
 	struct conf_problems problems = { 0 };
@@ -52,6 +73,16 @@ static int check_json(const char *path)
 
 	buf_adds(&out, "{\"file\": ");
 	buf_json(&out, str_from(path));
+	if (l && conf_of(l)->nnodes) {
+		uint32_t self = identity_of(conf_of(l), NULL);
+
+		buf_adds(&out, ", \"node\": ");
+		if (self == CONF_NO_NODE) {
+			buf_adds(&out, "null");
+		} else {
+			buf_json(&out, conf_of(l)->nodes[self].name);
+		}
+	}
 	buf_printf(&out, ", \"well\": %s, \"errors\": %u, \"warnings\": %u, \"text\": ",
 	           err == OK ? "true" : "false", problems.errors, problems.warnings);
 	buf_json(&out, buf_str(&problems.text));
@@ -77,11 +108,21 @@ static int run_check(const struct cli_command *c, struct cli_args *args)
 		return CLI_FAILED;
 	}
 	conf = conf_of(l);
+	tell_node(&out, path, conf);
 	buf_printf(&out, "%s: well, ", path);
 	count(&out, conf->nlisteners, "listener", ", ");
 	count(&out, conf->nroutes, "route", ", ");
 	count(&out, conf->npools, "pool", ", ");
-	count(&out, servers(conf), "server", "\n");
+	count(&out, servers(conf), "server", "");
+	if (conf->nchecks) {
+		buf_adds(&out, ", ");
+		count(&out, conf->nchecks, "named check", "");
+	}
+	if (conf->nvips) {
+		buf_adds(&out, ", ");
+		count(&out, conf->nvips, "virtual IP", "");
+	}
+	buf_addc(&out, '\n');
 	fputs(buf_cstr(&out), stdout);
 	buf_free(&out);
 	conf_free(l);

@@ -362,6 +362,8 @@ const struct conf_vip_node *conf_vip_node(const struct conf_vip *v, uint32_t nod
  * where none or several are. */
 uint32_t conf_node_self(const struct conf *c, const char *name, const char *host,
                         const struct net_addr *own, unsigned nown);
+/* Whether an address, whatever its port, is a virtual one: this node need not have it now. */
+bool conf_is_virtual(const struct conf *c, const struct net_addr *a);
 /* The priority of an unwell node in the low band: 1 for the lowest of the nodes that may hold it,
  * 2 for the next … so that their order is kept. */
 uint32_t conf_vip_low_priority(const struct conf_vip *v, uint32_t node);

@@ -183,6 +183,9 @@ static void unit_schema(const struct row *row, const char *definition, struct bu
 	if (row->zero || row->min == 0) {
 		buf_adds(out, "{\"const\": 0}, ");
 	}
+	if (row->zero && strcmp(row->zero, "off") == 0) { /* as YAML 1.1 reads it */
+		buf_adds(out, "{\"const\": false}, ");
+	}
 	if (row->zero || row->flags & ROW_UNSET) {
 		buf_printf(out, "{\"const\": \"%s\"}, ", row->zero ? row->zero : row->def);
 	}

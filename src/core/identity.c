@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "core/identity.h"
 #include "core/parent.h"
 
 #define OWN_MAX 256 /* addresses of this machine that are looked at */
@@ -55,22 +56,23 @@ static void list_nodes(const struct conf *c, char *out, size_t size)
 		                      c->nodes[i].name.s, c->nodes[i].address.s);
 }
 
+uint32_t identity_of(const struct conf *c, const char *name)
+{
+	struct net_addr own[OWN_MAX];
+	char host[64];
+
+	host_name(host, sizeof(host));
+	return conf_node_self(c, name, host, own, own_addresses(own));
+}
+
 int identity_find(const struct parent *p, struct conf *c, char *why, size_t why_size)
 {
 	const char *name = p->options->node_name;
-	struct net_addr *own = calloc(OWN_MAX, sizeof(*own));
 	char host[64];
 	char nodes[400];
-	unsigned n;
 
-	if (!own) {
-		snprintf(why, why_size, "out of memory");
-		return ERR_NOMEM;
-	}
 	host_name(host, sizeof(host));
-	n = own_addresses(own);
-	c->self = conf_node_self(c, name, host, own, n);
-	free(own);
+	c->self = identity_of(c, name);
 	if (c->self != CONF_NO_NODE || c->nvips == 0)
 		return OK;
 	list_nodes(c, nodes, sizeof(nodes));

@@ -56,8 +56,8 @@ int listen_adopt(struct listen_set *s, const struct net_addr *a, int fd)
 	return OK;
 }
 
-static int open_one(struct listen_set *s, const struct net_addr *a, unsigned mode, const char *what,
-                    const char *name, char *why, size_t why_size)
+static int open_one(struct listen_set *s, const struct conf *c, const struct net_addr *a,
+                    unsigned mode, const char *what, const char *name, char *why, size_t why_size)
 {
 	char text[NET_ADDR_TEXT];
 	char owner[128];
@@ -66,7 +66,8 @@ static int open_one(struct listen_set *s, const struct net_addr *a, unsigned mod
 
 	if (listen_fd(s, a) >= 0)
 		return OK;
-	fd = net_listen(a, LISTEN_BACKLOG, mode);
+	fd = conf_is_virtual(c, a) ? net_listen_absent(a, LISTEN_BACKLOG)
+	                           : net_listen(a, LISTEN_BACKLOG, mode);
 	if (fd < 0) {
 		err = errno;
 		port_owner(a, err, owner, sizeof(owner));
@@ -86,11 +87,11 @@ int listen_open(struct listen_set *s, const struct conf *c, char *why, size_t wh
 		const struct conf_listener *l = &c->listeners[i];
 
 		for (uint32_t k = 0; err == OK && k < l->nbind; k++)
-			err =
-			    open_one(s, &l->bind[k], l->mode, "listener", l->name.s, why, why_size);
+			err = open_one(s, c, &l->bind[k], l->mode, "listener", l->name.s, why,
+			               why_size);
 	}
 	if (err == OK && c->control.on)
-		err = open_one(s, &c->control.bind, 0, "control", NULL, why, why_size);
+		err = open_one(s, c, &c->control.bind, 0, "control", NULL, why, why_size);
 	return err;
 }
 

@@ -31,7 +31,8 @@ static int set(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof(value));
 }
 
-static int listen_ip(const struct net_addr *a, bool dual, int backlog)
+/* absent: the address may come later. */
+static int listen_ip(const struct net_addr *a, bool dual, bool absent, int backlog)
 {
 	int fd = open_stream(a->sa.sa_family);
 
@@ -45,6 +46,10 @@ static int listen_ip(const struct net_addr *a, bool dual, int backlog)
 	if (a->sa.sa_family == AF_INET6 && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, dual ? 0 : 1) < 0) {
 		return fail(fd);
 	}
+	if (absent && (a->sa.sa_family == AF_INET6 ? set(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1)
+	                                           : set(fd, IPPROTO_IP, IP_FREEBIND, 1)) < 0) {
+		return fail(fd);
+	}
 	if (bind(fd, &a->sa, a->len) < 0 || listen(fd, backlog) < 0) {
 		return fail(fd);
 	}
@@ -55,14 +60,14 @@ static int listen_ip(const struct net_addr *a, bool dual, int backlog)
 static int listen_any(const struct net_addr *a, int backlog)
 {
 	struct net_addr v4 = { .len = sizeof(v4.in) };
-	int fd = listen_ip(a, true, backlog);
+	int fd = listen_ip(a, true, false, backlog);
 
 	if (fd >= 0 || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)) {
 		return fd;
 	}
 	v4.in.sin_family = AF_INET;
 	v4.in.sin_port = a->in6.sin6_port;
-	return listen_ip(&v4, false, backlog);
+	return listen_ip(&v4, false, false, backlog);
 }
 
 /* Removes a socket file that nobody listens on. 0, or -1 with EADDRINUSE where it is in use. */
@@ -124,7 +129,12 @@ int net_listen(const struct net_addr *a, int backlog, unsigned mode)
 	if (a->sa.sa_family == AF_UNIX) {
 		return listen_unix(a, backlog, mode);
 	}
-	return a->wildcard ? listen_any(a, backlog) : listen_ip(a, false, backlog);
+	return a->wildcard ? listen_any(a, backlog) : listen_ip(a, false, false, backlog);
+}
+
+int net_listen_absent(const struct net_addr *a, int backlog)
+{
+	return listen_ip(a, false, true, backlog);
 }
 
 int net_connect(const struct net_addr *a, bool *ret_done)

@@ -13,6 +13,8 @@
  * errno; mode applies to unix sockets (0: 0666).
  */
 int net_listen(const struct net_addr *a, int backlog, unsigned mode);
+/* The same for an IP address that this machine may not have now (IP_FREEBIND): a virtual one. */
+int net_listen_absent(const struct net_addr *a, int backlog);
 
 /* Starts connecting (TCP_NODELAY set). Returns the descriptor, *ret_done says whether it is already
  * connected (unix sockets); ERR_SYSTEM with errno. */

@@ -177,6 +177,36 @@ static void unix_paths_are_removed(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+/* The node that stands by listens on a virtual address all the same. */
+static void a_virtual_address_may_be_absent(void **state)
+{
+	static const char *const absent[] = { "203.0.113.77:1", "[2001:db8::1]:1" };
+	char why[300];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct conf_vip_address address = { 0 };
+		struct conf_vip vip = { .addresses = &address, .naddresses = 1 };
+		uint16_t port = addrs[2].in.sin_port;
+
+		assert_int_equal(net_addr_parse(str_from(absent[i]), &addrs[2], NULL), OK);
+		address.ip = addrs[2];
+		*(i == 0 ? &addrs[2].in.sin_port : &addrs[2].in6.sin6_port) = port;
+		c.vips = &vip;
+		c.nvips = 0;
+		assert_int_equal(listen_open(&set, &c, why, sizeof(why)), ERR_SYSTEM);
+		if (strstr(why, "not supported"))
+			continue; /* no IPv6 here */
+		assert_non_null(strstr(why, "Cannot assign requested address"));
+		c.nvips = 1;
+		assert_int_equal(listen_open(&set, &c, why, sizeof(why)), OK);
+		assert_true(listen_fd(&set, &addrs[2]) >= 0);
+		c.nvips = 0;
+		c.vips = NULL;
+		addrs[2].in.sin_port = port;
+	}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -189,6 +219,7 @@ int main(void)
 		T(control_has_a_socket_too),
 		T(adopted_sockets_are_used),
 		T(unix_paths_are_removed),
+		T(a_virtual_address_may_be_absent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
