@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The role: serves the API on the control socket and on control.bind, and carries changes to the
- * parent and its answers back. Its one thread; nothing here waits.
+ * The role: serves the API on the control socket and on control.bind, carries changes to the parent
+ * and its answers back, and gives transitions of virtual IPs to the webhooks. Its main thread;
+ * nothing here waits.
  */
 #include "control/control.h"
 
@@ -14,6 +15,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "control/api.h"
+#include "control/webhook.h"
 #include "ipc/httpd.h"
 
 #define CONTROL_MAGIC 0x4354524cU
@@ -21,6 +23,8 @@
 #define PATIENCE      (90 * NS_PER_S) /* for the parent's answer; it has limits of its own */
 #define TICK          (500 * NS_PER_MS)
 #define DRAIN_TIME    (5 * NS_PER_S)
+#define WEBHOOK_DRAIN (2 * NS_PER_S) /* less than a node that ends waits for us */
+#define WEBHOOK_RETRY NS_PER_S
 #define BUSY_TIME     (2 * NS_PER_S) /* of one turn, spent on answers */
 #define BUSY_BYTES    (256U << 20)   /* of answers that wait to be taken */
 
@@ -40,8 +44,10 @@ struct control {
 	int tcp_fd;
 	uint32_t last_id;
 	struct pending pending[MAX_PENDING];
-	struct loop_timer tick; /* while something is pending or draining */
-	uint64_t drain_until;   /* 0: not draining */
+	struct webhooks *webhooks; /* NULL: given up, the role ends */
+	struct loop_timer tick;    /* while something is pending or draining */
+	uint64_t drain_until;      /* 0: not draining */
+	uint64_t webhooks_until;
 };
 
 static explain_fn *explain;
@@ -160,6 +166,14 @@ static void on_request(struct httpd *h, const struct httpd_request *r, void *arg
 		send_answer(c, r->id, &ans);
 }
 
+static void on_hook(struct control *c, const struct ipc_msg *m)
+{
+	struct ipc_hook h;
+
+	if (c->webhooks != NULL && ipc_payload(m, &h, sizeof(h)))
+		webhooks_post(c->webhooks, &h);
+}
+
 static void control_message(struct role *r, struct ipc_msg *m)
 {
 	struct control *c = r->data;
@@ -168,6 +182,8 @@ static void control_message(struct role *r, struct ipc_msg *m)
 	struct api_answer ans;
 
 	CHECK_MAGIC(c, CONTROL_MAGIC);
+	if (m->type == IPC_HOOK)
+		on_hook(c, m);
 	if (p == NULL || (m->type != IPC_RELOADED && m->type != IPC_UPGRADED &&
 	                  m->type != IPC_ORDERED && m->type != IPC_SWITCHED))
 		return;
@@ -198,8 +214,14 @@ static void on_tick(struct loop_timer *t)
 		send_answer(c, p->request, &ans);
 		p->id = 0;
 	}
+	if (c->drain_until != 0 && c->webhooks != NULL &&
+	    (l->now >= c->webhooks_until || webhooks_idle(c->webhooks))) {
+		webhooks_free(c->webhooks);
+		c->webhooks = NULL;
+	}
 	if (c->drain_until != 0 &&
-	    (l->now >= c->drain_until || (!pending_any(c) && httpd_connections(c->httpd) == 0))) {
+	    (l->now >= c->drain_until ||
+	     (c->webhooks == NULL && !pending_any(c) && httpd_connections(c->httpd) == 0))) {
 		role_exit(c->role);
 		return;
 	}
@@ -249,6 +271,10 @@ static int control_start(struct role *r, const struct role_conf *first, char *wh
 	c->httpd = httpd_new(r->loop, &httpd_limits_default, on_request, c);
 	if (c->httpd == NULL)
 		return ERR_NOMEM;
+	c->webhooks = webhooks_new(board_node(r->board)->node, WEBHOOK_RETRY);
+	if (c->webhooks == NULL)
+		return ERR_NOMEM;
+	webhooks_configure(c->webhooks, first->conf);
 	err = listen_all(c, first);
 	if (err != OK) {
 		snprintf(why, why_size, "cannot serve the control sockets: %s", err_text(err));
@@ -273,6 +299,8 @@ static void control_commit(struct role *r)
 	int err;
 
 	CHECK_MAGIC(c, CONTROL_MAGIC);
+	if (c->webhooks != NULL)
+		webhooks_configure(c->webhooks, r->conf->conf);
 	if (c->drain_until != 0)
 		return;
 	err = listen_all(c, r->conf);
@@ -292,6 +320,7 @@ static void control_drain(struct role *r)
 
 	CHECK_MAGIC(c, CONTROL_MAGIC);
 	c->drain_until = r->loop->now + DRAIN_TIME;
+	c->webhooks_until = r->loop->now + WEBHOOK_DRAIN;
 	c->socket_fd = c->tcp_fd = -1;
 	httpd_drain(c->httpd);
 	on_tick(&c->tick);
