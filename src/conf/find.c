@@ -91,22 +91,10 @@ static uint32_t node_index(const struct conf *c, struct str name)
 	return n ? (uint32_t)(n - c->nodes) : CONF_NO_NODE;
 }
 
-/* Whether two addresses are the same host's, whatever their ports and zones. */
-static bool same_ip(const struct net_addr *a, const struct net_addr *b)
-{
-	if (a->sa.sa_family != b->sa.sa_family || a->wildcard || b->wildcard) {
-		return false;
-	}
-	return a->sa.sa_family == AF_INET
-	           ? a->in.sin_addr.s_addr == b->in.sin_addr.s_addr
-	           : a->sa.sa_family == AF_INET6 &&
-	                 IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr);
-}
-
 static bool is_own(const struct net_addr *ip, const struct net_addr *own, unsigned nown)
 {
 	for (unsigned i = 0; i < nown; i++) {
-		if (same_ip(ip, &own[i])) {
+		if (net_addr_same_ip(ip, &own[i])) {
 			return true;
 		}
 	}
@@ -117,7 +105,7 @@ bool conf_is_virtual(const struct conf *c, const struct net_addr *a)
 {
 	for (uint32_t i = 0; i < c->nvips; i++) {
 		for (uint32_t k = 0; k < c->vips[i].naddresses; k++) {
-			if (same_ip(a, &c->vips[i].addresses[k].ip)) {
+			if (net_addr_same_ip(a, &c->vips[i].addresses[k].ip)) {
 				return true;
 			}
 		}
