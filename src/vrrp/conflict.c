@@ -14,7 +14,7 @@
 #include "vrrp/impl.h"
 
 #define PER_TURN    32
-#define PROBE_FIRST (1500 * NS_PER_MS)
+#define PROBE_FIRST (5 * NS_PER_S) /* a dead node's kernel answers for some seconds more */
 #define PROBE_EVERY (10 * NS_PER_S)
 #define JUDGE_AFTER (500 * NS_PER_MS)
 #define SAY_EVERY   (10 * NS_PER_S)

@@ -289,7 +289,8 @@ void vrrp_orders_forget(struct vrrp_instance *i, const char *why)
 
 static void look_at_all(struct vrrp *v)
 {
-	for (unsigned k = 0; k < v->n; k++) {
+	/* While an earlier process acts, that one is told as well. */
+	for (unsigned k = 0; v->acting && k < v->n; k++) {
 		vrrp_instance_look(v->v[k]);
 		vrrp_publish(v->v[k]);
 	}

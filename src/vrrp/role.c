@@ -152,30 +152,23 @@ static void remove_at(struct vrrp *v, unsigned at, const char *why)
 
 /* --- beginning to act ----------------------------------------------------------------------- */
 
-/* What the earlier process published last. Beyond what the others wait before they take over, it
- * is no use to go on as the active one. */
+/* What the earlier process published last; false: it is no use to go on from there. An active one
+ * that was silent for as long as the others wait begins again. */
 static bool read_former(const struct vrrp_instance *i, struct vrrp_event *ret,
-                        struct board_vip *was)
+                        const struct board_vip *was)
 {
-	uint64_t age, interval, patience;
+	uint64_t age = clock_mono() - atomic_load(&i->board->alive_ns);
+	uint64_t interval = MAX(i->conf->advertise, was->active_interval_cs * 10 * NS_PER_MS);
 
-	*ret = (struct vrrp_event){ .kind = VRRP_EVENT_RESUME };
-	if (!board_vip_read(i->board, was) || atomic_load(&i->board->pid) == 0 ||
-	    was->state == VIP_OUT) {
-		return false;
-	}
-	age = clock_mono() - atomic_load(&i->board->alive_ns);
-	interval = MAX(i->conf->advertise, was->active_interval_cs * 10 * NS_PER_MS);
-	patience = 3 * interval + RESUME_MORE;
-	ret->state = was->state;
-	ret->yielded = was->yielded;
-	ret->appointed = was->appointed;
-	ret->active_interval_cs = was->active_interval_cs;
-	if (was->state == VIP_ACTIVE && age > patience) {
-		ret->state = VIP_BACKUP;
-		ret->appointed = false;
-	}
-	return true;
+	*ret = (struct vrrp_event){
+		.kind = VRRP_EVENT_RESUME,
+		.state = was->state,
+		.yielded = was->yielded,
+		.appointed = was->appointed,
+		.active_interval_cs = was->active_interval_cs,
+	};
+	return was->state == VIP_BACKUP ||
+	       (was->state == VIP_ACTIVE && age <= 3 * interval + RESUME_MORE);
 }
 
 static void take_history(struct vrrp_instance *i, const struct board_vip *was)
@@ -190,15 +183,15 @@ static void begin(struct vrrp *v, struct vrrp_instance *i, const struct vrrp_add
 {
 	struct vrrp_event as;
 	struct board_vip was;
-	bool former = read_former(i, &as, &was);
 
 	vrrp_port_read(i, all, &i->port);
-	if (former) {
+	if (atomic_load(&i->board->pid) != 0 && board_vip_read(i->board, &was)) {
 		take_history(i, &was);
-		vrrp_instance_resume(i, &as);
-		if (i->m.state != as.state) {
-			log_notice("vip_resumed", i->name, "was %s, is %s after a restart",
-			           vip_state_name[as.state], vip_state_name[i->m.state]);
+		if (read_former(i, &as, &was)) {
+			vrrp_instance_resume(i, &as);
+			log_info("vip_resumed", i->name,
+			         "%s before and after a restart of the role",
+			         vip_state_name[i->m.state]);
 		}
 	}
 	atomic_store(&i->board->pid, getpid());

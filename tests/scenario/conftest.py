@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=unused-import
 from harness import (HOLDFAST, ROOT, SLOW, Node, Unreachable, Whoami, alive, cpu_seconds,  # noqa
                      free_port, memory_kib, process_name, wait_for, wait_gone)
+from netns import Host, Lan, needs_netns  # noqa
 from loadgen import Load, Wrk, ab, parse_wrk  # noqa
 from wire import Closed, Conn, Response, http, raw  # noqa
 
@@ -121,6 +122,20 @@ def node(request):
         pytest.fail("\n".join(errors))
     for n in nodes:
         n.remove()
+
+
+@pytest.fixture
+def lan():
+    """lan() makes a Lan of namespaces (netns.py), removed after the test; use it before `node`."""
+    lans = []
+
+    def make(*args, **options):
+        x = Lan(*args, **options)
+        lans.append(x)
+        return x
+    yield make
+    for x in lans:
+        x.close()
 
 
 @pytest.fixture

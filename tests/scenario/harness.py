@@ -130,9 +130,12 @@ def memory_kib(pid, key="Pss"):
 class Node:
     """A running `holdfast run` with a state folder of its own.
 
-    conf: the file as a dict or as text. name: --node. args, env: further ones for `run`."""
+    conf: the file as a dict or as text. name: --node. args, env: further ones for `run`. host: a
+    netns.Host to run in."""
 
-    def __init__(self, conf, name=None, start=True, args=(), env=None, wait=True, binary=None):
+    def __init__(self, conf, name=None, start=True, args=(), env=None, wait=True, binary=None,
+                 host=None):
+        self.host = host
         self.binary = binary or HOLDFAST
         self.dir = tempfile.mkdtemp(prefix="hf-")
         os.chmod(self.dir, 0o755) # roles that dropped their rights may need to pass
@@ -177,9 +180,12 @@ class Node:
         command = [self.binary, "run", "-c", self.path, "--state", self.state]
         if self.name:
             command += ["--node", self.name]
+        command += self.args
+        if self.host:
+            command = self.host.command(*command) # executes it in its own place
         self._log_start = len(self.log)
         with open(self.log_path, "ab") as log:
-            self.proc = subprocess.Popen(command + self.args, stdin=subprocess.DEVNULL,
+            self.proc = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                          stdout=log, stderr=log, env=env, cwd="/")
         if wait:
             self.wait_ready()
