@@ -23,7 +23,8 @@ def run(command, **options):
 
 
 def check_format():
-    files = sources("src/**/*.[ch]", "tests/unit/*.[ch]", "tests/fuzz/*.[ch]", "bench/*.[ch]")
+    files = sources("src/**/*.[ch]", "tests/unit/*.[ch]", "tests/fuzz/*.[ch]", "tests/sim/*.[ch]",
+                    "bench/*.[ch]")
     return run(["clang-format", "--dry-run", "--Werror", *files])
 
 

@@ -458,14 +458,17 @@ static unsigned new_health(struct vrrp_machine *m, const struct vrrp_event *e)
 	return update_priority(m) && m->state == VIP_ACTIVE ? VRRP_DO_ADVERTISE : 0;
 }
 
+/* A backup is told too: another member of its group may have taken it along already. */
 static unsigned yield(struct vrrp_machine *m, const struct vrrp_event *e)
 {
-	unsigned todo;
+	unsigned todo = 0;
 
-	if (m->state != VIP_ACTIVE)
+	if (m->state == VIP_OUT)
 		return 0;
-	set_why(m, "%s", e->why != NULL ? e->why : "switchover");
-	todo = step_down(m, e->now);
+	if (m->state == VIP_ACTIVE) {
+		set_why(m, "%s", e->why != NULL ? e->why : "switchover");
+		todo = step_down(m, e->now);
+	}
 	m->yielded = true;
 	return todo;
 }

@@ -51,7 +51,8 @@ enum vrrp_event_kind {
 	VRRP_EVENT_HEALTH,  /* conditions have changed */
 	VRRP_EVENT_YIELD,   /* switchover away from this node; in a group: to all its members */
 	VRRP_EVENT_APPOINT, /* switchover to this node, or a release meant for it alone (after the
-	                       ADVERT of priority 0 that it is); in a group: to all its members.
+	                       ADVERT of priority 0 that it is); in a group: to all its members,
+	                       and only when none of them is OUT.
 	                       A node that is not well does not take it */
 	VRRP_EVENT_GROUP,   /* its sync group goes to `state` */
 	VRRP_EVENT_RESUME,  /* an earlier process of this node had it in `state`, just now: goes on
