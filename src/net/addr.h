@@ -44,6 +44,8 @@ static inline bool net_addr_same_ip(const struct net_addr *a, const struct net_a
 {
 	return net_addr_compare_ip(a, b) == 0;
 }
+/* The same first `bits` of two IP addresses. */
+bool net_addr_near(const struct net_addr *a, const struct net_addr *b, uint32_t bits);
 
 /* A network, IPv4 kept in its IPv6-mapped form: compare 128 bits under one mask length. */
 struct net_cidr {

@@ -125,3 +125,30 @@ bool net_addr_eq(const struct net_addr *a, const struct net_addr *b)
 		return false;
 	}
 }
+
+static const uint8_t *ip_bytes(const struct net_addr *a, uint32_t *ret_bits)
+{
+	switch (a->sa.sa_family) {
+	case AF_INET:
+		*ret_bits = 32;
+		return (const uint8_t *)&a->in.sin_addr;
+	case AF_INET6:
+		*ret_bits = 128;
+		return a->in6.sin6_addr.s6_addr;
+	default:
+		*ret_bits = 0;
+		return NULL;
+	}
+}
+
+bool net_addr_near(const struct net_addr *a, const struct net_addr *b, uint32_t bits)
+{
+	uint32_t have, same;
+	const uint8_t *x = ip_bytes(a, &have), *y = ip_bytes(b, &same);
+	unsigned rest = bits % 8;
+
+	if (x == NULL || have != same || bits > have || memcmp(x, y, bits / 8) != 0) {
+		return false;
+	}
+	return rest == 0 || (x[bits / 8] ^ y[bits / 8]) >> (8 - rest) == 0;
+}

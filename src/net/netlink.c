@@ -284,23 +284,6 @@ bool netlink_get_ip(const struct nlattr *attr, int family, struct net_addr *ret)
 	return false;
 }
 
-bool netlink_ip_near(const struct net_addr *a, const struct net_addr *b, uint32_t bits)
-{
-	size_t len;
-	const uint8_t *x = ip_bytes(a, &len), *y = ip_bytes(b, &len);
-	unsigned rest = bits % 8;
-
-	if (a->sa.sa_family != b->sa.sa_family || bits > len * 8 || memcmp(x, y, bits / 8) != 0) {
-		return false;
-	}
-	return rest == 0 || (x[bits / 8] ^ y[bits / 8]) >> (8 - rest) == 0;
-}
-
-bool netlink_ip_eq(const struct net_addr *a, const struct net_addr *b)
-{
-	return netlink_ip_near(a, b, a->sa.sa_family == AF_INET6 ? 128 : 32);
-}
-
 /* --- watching ------------------------------------------------------------------------------- */
 
 int netlink_watch(void)

@@ -87,6 +87,8 @@ int netlink_route_set(struct netlink *n, const struct net_addr *dst, uint32_t pr
 int netlink_route_flush(struct netlink *n, uint32_t table, int family);
 /* The default gateway with its link. ERR_NOT_FOUND. */
 int netlink_gateway(struct netlink *n, int family, struct net_addr *ret, uint32_t *ret_link);
+/* Whether the kernel has asked for the neighbour's MAC in vain. false also when it never asked. */
+bool netlink_neighbour_failed(struct netlink *n, uint32_t link, const struct net_addr *ip);
 /* Packets with that mark go by that table. */
 int netlink_rule_set(struct netlink *n, uint32_t mark, uint32_t table, int family, bool add);
 /* Removes every rule that holdfast has made, and the routes of their tables. */

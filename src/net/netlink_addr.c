@@ -32,7 +32,7 @@ static void look_near(void *arg, const struct net_ifaddr *a)
 
 	of->found = of->found ||
 	            (a->link == of->link && a->prefix == of->prefix &&
-	             netlink_ip_near(&a->ip, of->ip, a->prefix) && !netlink_ip_eq(&a->ip, of->ip));
+	             net_addr_near(&a->ip, of->ip, a->prefix) && !net_addr_same_ip(&a->ip, of->ip));
 }
 
 /*

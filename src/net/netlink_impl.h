@@ -40,8 +40,5 @@ int netlink_dump(struct netlink *n, struct nlmsghdr *h, netlink_want *want, netl
 void netlink_put_ip(struct nlmsghdr *h, uint16_t type, const struct net_addr *a);
 /* false: not an address of that family. */
 bool netlink_get_ip(const struct nlattr *attr, int family, struct net_addr *ret);
-bool netlink_ip_eq(const struct net_addr *a, const struct net_addr *b);
-/* The first `bits` of both are the same. */
-bool netlink_ip_near(const struct net_addr *a, const struct net_addr *b, uint32_t bits);
 
 #endif

@@ -2,6 +2,7 @@
 /* Routes, the default gateway and rules (see netlink.h). */
 #include <errno.h>
 #include <linux/fib_rules.h>
+#include <linux/neighbour.h>
 #include <stdlib.h>
 
 #include "base/err.h"
@@ -189,6 +190,28 @@ int netlink_gateway(struct netlink *n, int family, struct net_addr *ret, uint32_
 		*ret_link = best.link;
 	}
 	return err;
+}
+
+static void take_state(void *arg, const struct nlmsghdr *h)
+{
+	const struct ndmsg *d = mnl_nlmsg_get_payload(h);
+	uint16_t *state = arg;
+
+	if (h->nlmsg_type == RTM_NEWNEIGH && mnl_nlmsg_get_payload_len(h) >= sizeof(*d)) {
+		*state = d->ndm_state;
+	}
+}
+
+bool netlink_neighbour_failed(struct netlink *n, uint32_t link, const struct net_addr *ip)
+{
+	struct nlmsghdr *h = netlink_begin(n, RTM_GETNEIGH, 0, sizeof(struct ndmsg));
+	struct ndmsg *d = mnl_nlmsg_get_payload(h);
+	uint16_t state = NUD_NONE;
+
+	d->ndm_family = (uint8_t)ip->sa.sa_family;
+	d->ndm_ifindex = (int)link;
+	netlink_put_ip(h, NDA_DST, ip);
+	return netlink_do(n, h, take_state, &state) == OK && (state & NUD_FAILED) != 0;
 }
 
 int netlink_rule_set(struct netlink *n, uint32_t mark, uint32_t table, int family, bool add)

@@ -41,7 +41,8 @@ int relay_keep(struct relay *r, uint32_t link, uint64_t ns, char *why, size_t wh
 /* It is about to be the holder again: the address leaves the loopback. Connections of its own go
  * on. Before the address is added. */
 void relay_back(struct relay *r);
-/* That node is heard to hold the address now: nothing is passed on to it any more. */
+/* That node is heard to hold the address now: nothing is passed on to it any more, as it would pass
+ * it back; nor is it refused, as it may be a connection of the holder on its old way. */
 void relay_heard(struct relay *r, const struct net_addr *from);
 /* Whether either runs, for the board. */
 bool relay_active(const struct relay *r);

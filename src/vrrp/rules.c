@@ -69,20 +69,20 @@ int rules_set(struct rules *r, const char *family, const char *name, const char 
 	char table[TABLE];
 	int failed;
 
-	rules_clear(r);
+	/* In one transaction: at every moment one of both stands. */
+	if (r->table[0] != '\0') {
+		buf_printf(&script, "delete table %s\n", r->table);
+	}
 	snprintf(table, sizeof(table), "%s holdfast_%s_%d", family, name, (int)getpid());
 	buf_printf(&script, "table %s {\n\tflags owner\n%s}\n", table, body);
-	if (script.failed) {
-		buf_free(&script);
-		snprintf(why, why_size, "out of memory");
-		return ERR_REFUSED;
-	}
 	failed = nft_run_cmd_from_buffer(r->nft, buf_cstr(&script));
-	buf_free(&script);
-	if (failed != 0) {
+	if (script.failed || failed != 0) {
 		read_error(r, why, why_size);
+		rules_clear(r);
+		buf_free(&script);
 		return ERR_REFUSED;
 	}
+	buf_free(&script);
 	snprintf(r->table, sizeof(r->table), "%s", table);
 	return OK;
 }
