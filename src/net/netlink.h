@@ -66,11 +66,11 @@ struct net_ifaddr {
 };
 
 #define NETLINK_FOREVER UINT32_MAX
-/* IFA_PROTO of addresses that holdfast adds, so that leftovers are known by it. */
+/* IFA_PROTO of addresses that holdfast adds with a lifetime, so that leftovers are known by it. */
 #define NETLINK_PROTO_HOLDFAST 0x48
 
-/* Adds or renews (NLM_F_REPLACE) with a lifetime in seconds, as one of holdfast's. IPv6 without
- * duplicate detection. */
+/* Adds or renews (NLM_F_REPLACE) with a lifetime in seconds, as one of holdfast's unless it is
+ * for ever. IPv6 without duplicate detection. */
 int netlink_address_set(struct netlink *n, uint32_t link, const struct net_addr *ip,
                         uint32_t prefix, uint32_t valid_s);
 /* OK also when it was not there. */

@@ -60,7 +60,9 @@ int netlink_address_set(struct netlink *n, uint32_t link, const struct net_addr 
 	struct nlmsghdr *h = begin(n, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, link, ip, prefix);
 
 	mnl_attr_put(h, IFA_CACHEINFO, sizeof(life), &life);
-	mnl_attr_put_u8(h, IFA_PROTO, NETLINK_PROTO_HOLDFAST);
+	if (valid_s != NETLINK_FOREVER) {
+		mnl_attr_put_u8(h, IFA_PROTO, NETLINK_PROTO_HOLDFAST);
+	}
 	if (flags != 0) {
 		mnl_attr_put_u32(h, IFA_FLAGS, flags);
 	}
