@@ -41,6 +41,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_ready,
 	&cmd_disable,
 	&cmd_switchover,
+	&cmd_lab,
 	&cmd_whoami,
 	&cmd_version,
 	&cmd_completion,

@@ -199,6 +199,7 @@ int cli_parse(const struct cli_command *c, int argc, char **argv, struct cli_arg
 				return rc;
 		} else if (a->argc < CLI_MAX_ARGS) {
 			a->argv[a->argc++] = argv[i];
+			options = options && (c->raw_after == 0 || a->argc < c->raw_after);
 		} else {
 			buf_printf(why, "more than %d arguments", CLI_MAX_ARGS);
 			return ERR_INVALID;

@@ -29,13 +29,16 @@ struct cli_command {
 	const char *more;
 	const struct cli_option *options; /* ends with name NULL; may be NULL */
 	unsigned min_args, max_args;
+	/* After so many arguments nothing is an option any more: the rest is a program's. 0: never. */
+	unsigned raw_after;
+	const char *words; /* that the shell offers as arguments, apart by blanks; may be NULL */
 	int (*run)(const struct cli_command *c, struct cli_args *args);
 };
 
-#define CLI_MAX_ARGS 16
+#define CLI_MAX_ARGS 256
 
 struct cli_args {
-	const char *argv[CLI_MAX_ARGS]; /* positional */
+	const char *argv[CLI_MAX_ARGS + 1]; /* positional; NULL behind the last */
 	unsigned argc;
 	const char *values[16]; /* by the option's place in its command's table; flags: "" */
 	bool json;              /* --json, for every command */

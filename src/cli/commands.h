@@ -12,6 +12,7 @@ extern const struct cli_command cmd_disable;
 extern const struct cli_command cmd_drain;
 extern const struct cli_command cmd_events;
 extern const struct cli_command cmd_explain;
+extern const struct cli_command cmd_lab;
 extern const struct cli_command cmd_manual;
 extern const struct cli_command cmd_ready;
 extern const struct cli_command cmd_reload;

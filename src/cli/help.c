@@ -278,7 +278,7 @@ void cli_completion(struct buf *out)
 
 		if (c->help == NULL)
 			continue;
-		buf_printf(out, "\t%s) words='", c->name);
+		buf_printf(out, "\t%s) words='%s", c->name, c->words != NULL ? c->words : "");
 		completion_words(out, c->options);
 		completion_words(out, cli_common_options);
 		buf_adds(out, "' ;;\n");

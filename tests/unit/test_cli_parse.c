@@ -232,13 +232,34 @@ static void test_argument_flood(void **state)
 {
 	struct cli_args a = { 0 };
 	struct buf why = BUF_INIT;
-	char *argv[200];
+	char *argv[300];
 
 	(void)state;
-	for (unsigned i = 0; i < 200; i++)
+	for (unsigned i = 0; i < 300; i++)
 		argv[i] = (char *)(uintptr_t) "x";
-	assert_int_equal(cli_parse(&cmd_move, 200, argv, &a, &why), ERR_INVALID);
-	refused(&why, "more than 16 arguments");
+	assert_int_equal(cli_parse(&cmd_move, 300, argv, &a, &why), ERR_INVALID);
+	refused(&why, "more than 256 arguments");
+}
+
+/* What belongs to a program is not ours to judge. */
+static void test_raw_arguments(void **state)
+{
+	static const struct cli_option options[] = { { "--follow", 'f', NULL, "" }, { NULL } };
+	static const struct cli_command raw = {
+		.name = "raw", .arguments = "", .options = options, .max_args = 9, .raw_after = 2
+	};
+	static const char *const argv[] = { "a", "-f", "ls", "-l", "--json", "--" };
+	struct cli_args a = { 0 };
+	struct buf why = BUF_INIT;
+
+	(void)state;
+	assert_int_equal(cli_parse(&raw, 6, (char **)(uintptr_t)argv, &a, &why), OK);
+	assert_int_equal(a.argc, 5);
+	assert_non_null(a.values[0]);
+	assert_string_equal(a.argv[2], "-l");
+	assert_string_equal(a.argv[4], "--");
+	assert_null(a.argv[5]);
+	assert_false(a.json);
 }
 
 static void test_help_asked(void **state)
@@ -352,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_single_dash_is_an_argument),
 		cmocka_unit_test(test_too_few_and_many),
 		cmocka_unit_test(test_argument_flood),
+		cmocka_unit_test(test_raw_arguments),
 		cmocka_unit_test(test_help_asked),
 		cmocka_unit_test(test_exit_statuses),
 		cmocka_unit_test(test_orders),
