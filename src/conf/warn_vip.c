@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Warnings about virtual IPs: what the file may say and what then does not do what it seems to. */
+#include <stdio.h>
+
 #include "base/check.h"
 #include "base/clock.h"
 #include "conf/load.h"
@@ -33,7 +35,9 @@ static void warn_weight(struct load *l, const struct conf_vip *v, const struct c
                         const struct node *n)
 {
 	const struct conf_vip_node *first = preferred(v, NULL), *second = preferred(v, first);
-	uint32_t least, rest;
+	uint32_t bottom = v->nnodes + 1; /* weights do not lead into the low band */
+	uint32_t rest;
+	char advice[64] = "";
 
 	if (!t->weight || !second) {
 		return;
@@ -47,17 +51,21 @@ static void warn_weight(struct load *l, const struct conf_vip *v, const struct c
 		    STR_ARG(t->name));
 		return;
 	}
-	least = first->priority - second->priority + 1;
-	rest = first->priority > t->weight ? first->priority - t->weight : 1;
-	if (t->weight < least) {
-		problem_warning(
-		    l->problems, at(n, "track"),
-		    "%.*s failing takes %u from %.*s's %u, which %s %.*s's %u: the address would "
-		    "not move; use a weight of at least %u or none",
-		    STR_ARG(t->name), t->weight, STR_ARG(first->name), first->priority,
-		    rest == second->priority ? "is then equal to" : "stays above",
-		    STR_ARG(second->name), second->priority, least);
+	rest = first->priority > t->weight + bottom ? first->priority - t->weight : bottom;
+	if (rest < second->priority) {
+		return;
 	}
+	if (second->priority > bottom) {
+		snprintf(advice, sizeof(advice), "a weight of at least %u or ",
+		         first->priority - second->priority + 1);
+	}
+	problem_warning(
+	    l->problems, at(n, "track"),
+	    "%.*s failing takes %u from %.*s's %u, which %s %.*s's %u: the address would not move; "
+	    "use %snone",
+	    STR_ARG(t->name), t->weight, STR_ARG(first->name), first->priority,
+	    rest == second->priority ? "is then equal to" : "stays above", STR_ARG(second->name),
+	    second->priority, advice);
 }
 
 static void warn_track(struct load *l, const struct conf_vip *v, const struct node *n)

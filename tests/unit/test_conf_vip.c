@@ -186,6 +186,10 @@ static const struct vip_case cases[] = {
 	{ "weight_same_priority",
 	  VIP(ADDRESS HERE "priority: { lb1: 100, lb2: 100 }, track: { proxy: { weight: 1 } }"), 0,
 	  1, "the same priority" },
+	{ "weight_never_enough",
+	  VIP(ADDRESS HERE "priority: { lb1: 9, lb2: 3 }, track: { proxy: { weight: 8 } }"), 0, 1,
+	  "proxy failing takes 8 from lb1's 9, which is then equal to lb2's 3: the address would "
+	  "not move; use none\n" },
 	{ "weight_no_preempt",
 	  WITH("preempt: false, track: { proxy: , pool.web: { weight: 150 } }"), 0, 1,
 	  "a lower priority moves nothing: the weight of \"pool.web\" has no effect" },
