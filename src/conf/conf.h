@@ -306,6 +306,9 @@ struct conf {
 
 #define CONF_NO_NODE UINT32_MAX
 
+/* The scenarios that slo.drills may name, ends with NULL: those of `holdfast drill`. */
+extern const char *const conf_drills[];
+
 /* --- loading -------------------------------------------------------------------------------- */
 
 struct conf_loaded; /* a configuration with its memory and where each thing stands in its file */

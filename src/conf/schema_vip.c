@@ -55,8 +55,9 @@ const struct rows schema_track = {
 
 static const struct row notify_rows[] = {
 	{ "exec", &type_list, OF(conf_notify, exec), .check = value_is_word, .redo = REDO_VIP,
-	  .doc =
-	      "Runs a program, [PATH, ARGUMENT, ...], on each transition, one after the other." },
+	  .doc = "Runs a program, [PATH, ARGUMENT, ...], on each transition, one after the other. "
+	         "HOLDFAST_VIP, HOLDFAST_FROM and HOLDFAST_TO (active, backup, out), "
+	         "HOLDFAST_REASON and others tell it what happened." },
 	{ "user", &type_text, OF(conf_notify, user), .check = value_is_word, .redo = REDO_VIP,
 	  .flags = ROW_OPTIONAL, .doc = "User that runs the program; the roles' unless set." },
 	{ "timeout", &type_duration, OF(conf_notify, timeout), .min = 10 * MS, .max = HOUR,
@@ -327,13 +328,49 @@ static const struct row limit_rows[] = {
 };
 static const struct rows limits = { "limits", 0, limit_rows };
 
+const char *const conf_drills[] = {
+	"node-death",
+	"node-freeze",
+	"proxy-crash",
+	"daemon-crash",
+	"graceful-stop",
+	"switchover",
+	"server-death",
+	"server-hang",
+	"all-servers-death",
+	"partition",
+	"asymmetric-partition",
+	"flapping-server",
+	"reload",
+	"bad-reload",
+	"upgrade",
+	"power-cycle",
+	NULL,
+};
+
+static void drill_finish(struct load *l, const struct node *n, void *object)
+{
+	struct guess g;
+	char hint[128];
+
+	guess_init(&g, ((const struct conf_slo_limits *)object)->name);
+	for (size_t i = 0; conf_drills[i]; i++) {
+		if (str_eq(g.word, str_from(conf_drills[i]))) {
+			return;
+		}
+		guess_try(&g, str_from(conf_drills[i]));
+	}
+	problem_error(l->problems, n->key_at, "there is no drill \"%.*s\"%s",
+	              (int)MIN(g.word.len, 80), g.word.s, guess_text(&g, hint));
+}
+
 static const struct row drill_rows[] = {
 	{ "name", &type_derived, OF(conf_slo_limits, name), .flags = ROW_HIDDEN },
 	{ "limits", &type_group, .sub = &limits, .flags = ROW_INLINE },
 	END
 };
 static const struct rows drills = {
-	"drill", sizeof(struct conf_slo_limits), drill_rows,
+	"drill", sizeof(struct conf_slo_limits), drill_rows, .finish = drill_finish,
 	.doc = "Limits of one scenario, by its name; what is not set here is as above."
 };
 

@@ -289,6 +289,8 @@ static const struct vip_case cases[] = {
 	{ "slo_unit", SLO("outage: 150"), 1, 0, "needs a unit" },
 	{ "slo_key", SLO("outtage: 1s"), 1, 0,
 	  "unknown key \"outtage\" in \"slo\"; did you mean \"outage\"?" },
+	{ "slo_no_drill", SLO("drills: { node-deth: { outage: 1s } }"), 1, 0,
+	  "f.yaml:1:18: error: there is no drill \"node-deth\"; did you mean \"node-death\"?" },
 	{ "slo_drill_key", SLO("drills: { node-death: { otage: 1s } }"), 1, 0,
 	  "unknown key \"otage\" in drill \"node-death\"; did you mean \"outage\"?" },
 };
