@@ -14,6 +14,7 @@
 #include "core/self_test.h"
 #include "proxy/explain.h"
 #include "proxy/proxy.h"
+#include "vrrp/vrrp.h"
 
 /* One row a line, so that changes to the tables do not meet. */
 /* clang-format off */
@@ -21,6 +22,7 @@
 const struct role_ops *const role_table[] = {
 	&check_role,
 	&proxy_role,
+	&vrrp_role,
 	&control_role,
 	NULL,
 };
