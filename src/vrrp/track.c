@@ -136,7 +136,13 @@ void track_set_look(struct track_set *s)
 
 static void on_timer(struct loop_timer *t)
 {
-	track_set_look(CONTAINER_OF(t, struct track_set, timer));
+	struct track_set *s = CONTAINER_OF(t, struct track_set, timer);
+
+	for (uint32_t i = 0; i < s->nconds; i++) {
+		if (s->conds[i].due <= s->env.loop->now)
+			look(&s->conds[i]);
+	}
+	settle(s);
 }
 
 /* --- making --------------------------------------------------------------------------------- */

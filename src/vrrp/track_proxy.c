@@ -19,6 +19,8 @@
 #define SILENCE    NS_PER_S
 #define PROVEN     NS_PER_S
 #define ASLEEP     (TRACK_EVERY + 500 * NS_PER_MS) /* we did not run ourselves: nor did others */
+#define OFTEN      (10 * NS_PER_MS) /* nobody tells us of its readiness: it is about to be ready */
+#define OFTEN_FOR  NS_PER_S
 #define NAME_PROXY "proxy"
 
 struct proxy_watch {
@@ -120,17 +122,18 @@ static bool note_service(struct proxy_watch *w, const struct board_role *r, uint
 
 static uint64_t not_in_service(struct proxy_watch *w, const struct board_role *r, uint64_t now)
 {
+	uint64_t next = now + (now - w->broken < OFTEN_FOR ? OFTEN : TRACK_RECHECK);
 	bool starting = w->pid > 0 && !w->ended;
 	struct str why = STR("");
 
 	if (w->served && now - w->broken < GRACE && w->cond->well)
-		return MIN(now + TRACK_RECHECK, w->broken + GRACE);
+		return MIN(next, w->broken + GRACE);
 	if (r != NULL)
 		why = str_n(r->reason, strnlen(r->reason, sizeof(r->reason)));
 	track_verdict(w->cond, true, false, "the proxy %s%s%.*s",
 	              starting ? "is not ready" : "does not run", why.len > 0 ? ": " : "",
 	              STR_ARG(why));
-	return now + TRACK_RECHECK;
+	return next;
 }
 
 static uint64_t in_service(struct proxy_watch *w, uint64_t now)
