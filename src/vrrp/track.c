@@ -57,20 +57,21 @@ const struct conf *track_conf_of(const struct track_cond *c)
 /* --- verdicts ------------------------------------------------------------------------------- */
 
 /* A node that starts finds nothing well at first. */
-static void log_verdict(const struct track_cond *c)
+static void log_verdict(const struct track_cond *c, bool was_known)
 {
 	if (c->well)
 		log_notice("condition_well", c->name, "well again%s%s",
 		           c->reason[0] != '\0' ? ": " : "", c->reason);
 	else
-		log_write(c->set->made ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "condition_failed",
-		          c->name, "failed: %s", c->reason);
+		log_write(c->set->made || was_known ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+		          "condition_failed", c->name, "failed: %s", c->reason);
 }
 
 void track_verdict(struct track_cond *c, bool known, bool well, const char *fmt, ...)
 {
 	char reason[sizeof(c->reason)];
 	bool turned = c->well != well;
+	bool was_known = c->known;
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -86,7 +87,7 @@ void track_verdict(struct track_cond *c, bool known, bool well, const char *fmt,
 		return;
 	c->since_wall_ms = clock_wall_ms();
 	if (turned)
-		log_verdict(c);
+		log_verdict(c, was_known);
 }
 
 static void look(struct track_cond *c)
@@ -181,7 +182,35 @@ static struct track_cond *find_cond(const struct track_set *s, const struct trac
 	return NULL;
 }
 
-static int add_cond(struct track_set *s, const struct track_set *prev,
+static void take_verdict(struct track_cond *c, bool known, bool well, uint64_t since_wall_ms,
+                         const char *reason)
+{
+	c->known = known;
+	c->well = well;
+	c->since_wall_ms = since_wall_ms;
+	snprintf(c->reason, sizeof(c->reason), "%s", reason);
+}
+
+/* The first set of a process: what the process before it has published is not forgotten. */
+static void take_published(struct track_cond *c, const struct conf_vip *v)
+{
+	struct board_vip b;
+
+	for (unsigned i = 0; i < BOARD_MAX_VIPS; i++) {
+		if (!board_vip_read(board_vip(c->set->env.board, i), &b) ||
+		    !str_eq(str_from(b.name), v->name))
+			continue;
+		for (uint32_t k = 0; k < b.nconditions; k++) {
+			struct board_condition *p = &b.conditions[k];
+
+			p->reason[sizeof(p->reason) - 1] = '\0';
+			if (p->known && strncmp(p->name, c->name, sizeof(p->name) - 1) == 0)
+				take_verdict(c, true, p->well, p->since_wall_ms, p->reason);
+		}
+	}
+}
+
+static int add_cond(struct track_set *s, const struct track_set *prev, const struct conf_vip *v,
                     const struct track_cond *like, struct track_cond **ret)
 {
 	const struct track_cond *old = find_cond(prev, like);
@@ -192,12 +221,10 @@ static int add_cond(struct track_set *s, const struct track_set *prev,
 		return OK;
 	c = &s->conds[s->nconds];
 	*c = *like;
-	if (old != NULL) {
-		c->known = old->known;
-		c->well = old->well;
-		c->since_wall_ms = old->since_wall_ms;
-		memcpy(c->reason, old->reason, sizeof(c->reason));
-	}
+	if (old != NULL)
+		take_verdict(c, old->known, old->well, old->since_wall_ms, old->reason);
+	else if (prev == NULL)
+		take_published(c, v);
 	*ret = c;
 	if (c->kind->open != NULL && c->kind->open(c, old) != OK)
 		return ERR_NOMEM;
@@ -214,11 +241,17 @@ static int add_track(struct track_set *s, const struct track_set *prev, const st
 	for (uint32_t i = 0; i < v->ntrack && i < CONF_MAX_TRACK; i++) {
 		struct track_cond like = wanted(s, v, &v->track[i]);
 
-		if (add_cond(s, prev, &like, &t->of[t->n].cond) != OK)
+		if (add_cond(s, prev, v, &like, &t->of[t->n].cond) != OK)
 			return ERR_NOMEM;
 		t->of[t->n++].weight = v->track[i].weight;
 	}
 	return OK;
+}
+
+/* Nobody asks about the health of what this node may not hold. */
+static bool is_ours(const struct conf *c, const struct conf_vip *v)
+{
+	return conf_vip_node(v, c->self) != NULL;
 }
 
 int track_set_new(const struct track_env *env, const struct conf *conf,
@@ -241,7 +274,7 @@ int track_set_new(const struct track_env *env, const struct conf *conf,
 		return ERR_NOMEM;
 	}
 	for (uint32_t i = 0; i < conf->nvips; i++) {
-		if (add_track(s, prev, &conf->vips[i]) != OK) {
+		if (is_ours(conf, &conf->vips[i]) && add_track(s, prev, &conf->vips[i]) != OK) {
 			track_set_free(s);
 			return ERR_NOMEM;
 		}

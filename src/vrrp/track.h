@@ -28,7 +28,8 @@ struct track_env {
 
 /* changed is called, from the loop, whenever the health of a virtual IP may have changed. The first
  * verdicts are there when this returns; what cannot be known yet counts as well. Conditions of prev
- * (may be NULL; freed by its owner) that are the same keep their verdicts. ERR_NOMEM. */
+ * (freed by its owner) that are the same keep their verdicts; without prev those that an earlier
+ * process of the role has published keep them. ERR_NOMEM. */
 int track_set_new(const struct track_env *env, const struct conf *conf,
                   const struct track_set *prev, void (*changed)(void *arg, struct track *t),
                   void *arg, struct track_set **ret);
@@ -36,7 +37,7 @@ void track_set_free(struct track_set *s);
 /* The board's states may have changed (ROLE_FD_STATES), or links have (netlink_watch). */
 void track_set_look(struct track_set *s);
 
-/* Of the virtual IP of that name. */
+/* Of the virtual IP of that name; NULL where this node may not hold it. */
 struct track *track_find(struct track_set *s, struct str vip);
 /* Its health; why: words for what failed, "" when all is well. */
 void track_health(const struct track *t, struct vrrp_health *ret, char why[VRRP_WHY]);

@@ -171,6 +171,7 @@ static int proxy_open(struct track_cond *c, const struct track_cond *prev)
 
 	if (w == NULL)
 		return ERR_NOMEM;
+	w->served = c->known; /* before this process */
 	if (old != NULL)
 		*w = *old;
 	w->cond = c;

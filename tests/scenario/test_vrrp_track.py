@@ -243,3 +243,29 @@ def test_verdicts_outlive_a_reload(pair):
     assert p.lb1.reload(conf).returncode == 0
     assert p.wait_condition("lb1", "gateway", False)["since"] == since
     assert p.holders() == ["lb2"]
+
+
+def test_verdicts_outlive_the_role(pair):
+    p = pair(change=track("proxy", "gateway")).start()
+    deafen(p, "lb1", True)
+    p.wait_holder("lb2")
+    since = p.wait_condition("lb1", "gateway", False)["since"]
+    before = p.transitions("lb2")
+    p.lb1.kill_role("vrrp")
+    wait_for(lambda: p.lb1.role_pid("vrrp") and p.vip("lb1")["state"] == "backup")
+    time.sleep(1) # time enough to take the address back, if it thought that all is well
+    assert p.wait_condition("lb1", "gateway", False)["since"] == since
+    assert p.holders() == ["lb2"] and p.transitions("lb2") == before
+
+
+def test_an_upgrade_does_not_move_the_address(pair):
+    p = pair(change=track("proxy", "pool.web", "gateway")).start()
+    before = p.transitions("lb1"), p.transitions("lb2")
+    pids = {r: p.lb1.role_pid(r) for r in ("proxy", "vrrp")}
+    assert p.lb1.cli("upgrade").returncode == 0
+    for role, pid in pids.items():
+        wait_for(lambda role=role, pid=pid: p.lb1.pids(role) and pid not in p.lb1.pids(role),
+                 what=f"a new {role}")
+    time.sleep(0.5)
+    assert p.holders() == ["lb1"] and p.get().status == 200
+    assert (p.transitions("lb1"), p.transitions("lb2")) == before

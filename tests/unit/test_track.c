@@ -159,6 +159,8 @@ static struct fixture {
 	char text[VRRP_WHY + 64];
 } f;
 
+static const struct conf_vip_node self_node = { .node = 0, .priority = 100 };
+
 static void quiet(const struct log_line *line, void *arg)
 {
 	(void)line;
@@ -193,6 +195,8 @@ static int setup(void **state)
 	f.vip = (struct conf_vip){
 		.name = STR("web"), .addresses = &f.address, .naddresses = 1, .track = f.track
 	};
+	f.vip.nodes = &self_node;
+	f.vip.nnodes = 1;
 	f.conf = (struct conf){ .pools = &f.pool,
 		                .npools = 1,
 		                .checks = &f.check,
@@ -582,6 +586,37 @@ static void test_a_reload_keeps_verdicts(void **state)
 	assert_int_equal(f.changes, 2); /* by the new set alone */
 }
 
+/* The process dies; the next one finds on the board what this one has said. */
+static void test_a_restart_keeps_verdicts(void **state)
+{
+	struct board_vip *b = board_vip(f.board, 7);
+	uint64_t since;
+
+	condition("gateway", CONDITION_GATEWAY, 0, 0);
+	start();
+	pass(4020);
+	since = published(0).since_wall_ms;
+	snprintf(b->name, sizeof(b->name), "web");
+	track_publish(track_find(f.set, STR("web")), b);
+	atomic_store(&b->used, 1);
+	track_set_free(f.set);
+	start();
+	assert_string_equal(health(), "low -0 gateway: the gateway 10.77.0.1 does not answer");
+	assert_int_equal(published(0).since_wall_ms, since);
+	answer();
+	assert_string_equal(health(), "well");
+}
+
+static void test_what_others_hold_is_not_looked_at(void **state)
+{
+	condition("gateway", CONDITION_GATEWAY, 0, 0);
+	f.conf.self = 3;
+	start();
+	pass(5000);
+	assert_int_equal(world.asked, 0);
+	assert_null(track_find(f.set, STR("web")));
+}
+
 static void test_virtual_ips_share_conditions(void **state)
 {
 	struct conf_vip two[2];
@@ -617,6 +652,8 @@ int main(void)
 		TEST(gateway_needs_a_route),
 		TEST(gateway_behind_a_tunnel_cannot_be_asked),
 		TEST(a_reload_keeps_verdicts),
+		TEST(a_restart_keeps_verdicts),
+		TEST(what_others_hold_is_not_looked_at),
 		TEST(virtual_ips_share_conditions),
 	};
 
