@@ -16,7 +16,6 @@
 struct hook {
 	TAILQ_ENTRY(hook) link;
 	struct parent *parent;
-	struct asker asker;
 	struct ipc_hook h;
 	struct program program;
 	bool running;
@@ -73,7 +72,7 @@ static void set_environment(const void *arg)
 	setenv("HOLDFAST_CLUSTER", o->conf->cluster.len > 0 ? o->conf->cluster.s : "", 1);
 	setenv("HOLDFAST_ADDRESSES", o->h->addresses, 1);
 	setenv("HOLDFAST_INTERFACE", o->h->interface, 1);
-	snprintf(text, sizeof(text), "%d", o->h->priority);
+	snprintf(text, sizeof(text), "%u", o->h->priority);
 	setenv("HOLDFAST_PRIORITY", text, 1);
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)o->h->number);
 	setenv("HOLDFAST_NUMBER", text, 1);
@@ -88,7 +87,6 @@ static void on_gone(struct loop_task *t)
 static void finish(struct hook *k, int status, const char *output)
 {
 	struct parent *p = k->parent;
-	struct child *c = child_find(p, k->asker.child);
 	char how[32] = "";
 
 	if (status > 0)
@@ -99,10 +97,6 @@ static void finish(struct hook *k, int status, const char *output)
 	else
 		log_info("hook", k->h.vip, "transition %llu, %s to %s: the program has ended",
 		         (unsigned long long)k->h.number, k->h.from, k->h.to);
-	k->h.status = status;
-	snprintf(k->h.output, sizeof(k->h.output), "%s", output);
-	if (c)
-		child_send(c, IPC_HOOKED, k->asker.id, &k->h, sizeof(k->h), NULL, 0);
 	TAILQ_REMOVE(&p->hooks.list, k, link);
 	k->gone.fn = on_gone;
 	loop_defer(p->loop, &k->gone);
@@ -257,18 +251,14 @@ void hook_request(struct child *c, const struct ipc_msg *m)
 	clean(k->h.reason, sizeof(k->h.reason));
 	clean(k->h.addresses, sizeof(k->h.addresses));
 	clean(k->h.interface, sizeof(k->h.interface));
-	memset(k->h.output, 0, sizeof(k->h.output));
 	vip = find(p, k->h.vip, &conf);
 	if (vip && vip->notify.webhook.len > 0)
 		post(p, &k->h);
 	if (!vip || vip->notify.exec.n == 0) {
-		k->h.status = vip ? 0 : -1;
-		child_send(c, IPC_HOOKED, m->id, &k->h, sizeof(k->h), NULL, 0);
 		free(k);
 		return;
 	}
 	k->parent = p;
-	k->asker = (struct asker){ c->serial, m->id };
 	make_room(p, k->h.vip);
 	TAILQ_INSERT_TAIL(&p->hooks.list, k, link);
 	run_next(p);

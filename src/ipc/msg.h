@@ -34,8 +34,7 @@
 	X(NODE, "parent -> vrrp: whether the node is drained; vrrp -> parent: err, text") \
 	X(YIELD, "parent -> vrrp: give up all virtual IPs, the node ends") \
 	X(YIELDED, "vrrp -> parent: nothing is held any more") \
-	X(HOOK, "vrrp -> parent: run the hooks of a transition; parent -> control: the webhook") \
-	X(HOOKED, "parent -> vrrp: the exec hook has ended")
+	X(HOOK, "vrrp -> parent: run the hooks of a transition; parent -> control: the webhook")
 
 enum ipc_type {
 #define IPC_ENUM(name, doc) IPC_##name,
@@ -104,7 +103,7 @@ struct ipc_node {
 	uint32_t drained;
 };
 
-/* HOOK and HOOKED: a transition of a virtual IP. States are words. */
+/* HOOK: a transition of a virtual IP. States are words. */
 struct ipc_hook {
 	uint64_t number; /* of this node's transitions of that virtual IP, 1 … */
 	uint64_t wall_ms;
@@ -114,9 +113,8 @@ struct ipc_hook {
 	char reason[160];
 	char addresses[256];
 	char interface[16];
-	int32_t priority;
-	int32_t status; /* HOOKED: as in ipc_exec */
-	char output[256];
+	uint32_t priority;
+	uint32_t zero;
 };
 
 /* EXEC and EXECUTED. */

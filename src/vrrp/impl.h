@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the role vrrp share: the role, its virtual routers, and their sockets. One
- * thread. The pure parts (machine, packet, frame, hook) know nothing of it.
+ * thread. The pure parts (machine, packet, frame) know nothing of it.
  */
 #ifndef VRRP_IMPL_H
 #define VRRP_IMPL_H
@@ -13,7 +13,6 @@
 #include "net/netlink.h"
 #include "net/raw.h"
 #include "vrrp/frame.h"
-#include "vrrp/hook.h"
 #include "vrrp/machine.h"
 #include "vrrp/packet.h"
 #include "vrrp/relay.h"
@@ -130,6 +129,13 @@ struct vrrp_instance {
 	struct vrrp_refusals refusals[VIP_DROPS];
 	struct vrrp_refusals mismatch;
 	uint64_t send_failed_at;
+};
+
+#define VRRP_HOOKS 64
+
+struct vrrp_hooks { /* that wait for a parent, oldest first */
+	struct ipc_hook v[VRRP_HOOKS];
+	unsigned n;
 };
 
 /* The role. */
@@ -274,7 +280,6 @@ void vrrp_count(struct vrrp_instance *i, enum vip_counter c);
 void vrrp_refuse(struct vrrp_instance *i, enum vip_drop why, const struct net_addr *from);
 /* Whether a line that may come often is due; *ret: how many there were since the last. */
 bool vrrp_may_say(struct vrrp_refusals *r, uint64_t now, uint64_t every, uint64_t *ret);
-void vrrp_hooked(struct vrrp *v, const struct ipc_msg *m);
 void vrrp_hooks_start(struct vrrp *v);
 /* "lb2 (10.77.0.12)", or the address alone. */
 const char *vrrp_node_text(const struct vrrp *v, const struct net_addr *a, char *out, size_t size);
@@ -289,9 +294,5 @@ void vrrp_order_yield(struct vrrp *v, const struct ipc_msg *m);
 void vrrp_orders_look(struct vrrp *v);
 /* The instance goes: who waits for it is told. */
 void vrrp_orders_forget(struct vrrp_instance *i, const char *why);
-
-/* --- lacks.c -------------------------------------------------------------------------------- */
-
-void vrrp_lacks(const struct conf *c, uint32_t self, struct buf *out);
 
 #endif

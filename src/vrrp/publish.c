@@ -10,9 +10,8 @@
 #include "base/log.h"
 #include "vrrp/impl.h"
 
-#define SAY_EVERY   (10 * NS_PER_S)
-#define HOOK_RETRY  (500 * NS_PER_MS)
-#define HOOK_MARGIN (5 * NS_PER_S) /* beyond the hook's own time limit */
+#define SAY_EVERY  (10 * NS_PER_S)
+#define HOOK_RETRY (500 * NS_PER_MS)
 
 /* --- the board ------------------------------------------------------------------------------ */
 
@@ -168,24 +167,19 @@ const char *vrrp_node_text(const struct vrrp *v, const struct net_addr *a, char 
 
 /* --- hooks ---------------------------------------------------------------------------------- */
 
+/* To the parent, which runs them in order. Without one they wait for the next. */
 static void pump(struct vrrp *v)
 {
-	struct vrrp_hook *h;
-	struct ipc_hook late;
-	uint64_t now = v->loop->now;
+	struct vrrp_hooks *q = &v->hooks;
+	unsigned sent = 0;
 
-	while (vrrp_hooks_overdue(&v->hooks, now, &late)) {
-		log_warning("hook_lost", late.vip,
-		            "nobody told the end of the hook for the transition to %s: going on "
-		            "with the next",
-		            late.to);
+	while (sent < q->n &&
+	       role_send(v->role, IPC_HOOK, 0, &q->v[sent], sizeof(q->v[sent])) == OK) {
+		sent++;
 	}
-	/* Without a parent they wait for the next one. */
-	while ((h = vrrp_hooks_next(&v->hooks)) != NULL &&
-	       role_send(v->role, IPC_HOOK, 0, &h->hook, sizeof(h->hook)) == OK) {
-		vrrp_hooks_sent(h, now);
-	}
-	if (v->hooks.n > 0) {
+	q->n -= sent;
+	memmove(&q->v[0], &q->v[sent], q->n * sizeof(q->v[0]));
+	if (q->n > 0) {
 		loop_timer_set(v->loop, &v->hook_timer, HOOK_RETRY);
 	}
 }
@@ -200,20 +194,22 @@ void vrrp_hooks_start(struct vrrp *v)
 	v->hook_timer.fn = on_hook_timer;
 }
 
-void vrrp_hooked(struct vrrp *v, const struct ipc_msg *m)
+static void push(struct vrrp_hooks *q, const struct ipc_hook *h)
 {
-	struct ipc_hook h;
-
-	if (ipc_payload(m, &h, sizeof(h)) && vrrp_hooks_done(&v->hooks, &h)) {
-		pump(v);
+	if (q->n == VRRP_HOOKS) {
+		log_error("hook_lost", q->v[0].vip,
+		          "more than %u transitions wait for a parent to run their hooks: the one "
+		          "from %s to %s (number %llu) is left out",
+		          VRRP_HOOKS, q->v[0].from, q->v[0].to, (unsigned long long)q->v[0].number);
+		memmove(&q->v[0], &q->v[1], --q->n * sizeof(q->v[0]));
 	}
+	q->v[q->n++] = *h;
 }
 
 static void hook(struct vrrp_instance *i, uint8_t old)
 {
 	const struct conf_notify *notify = &i->conf->notify;
 	struct ipc_hook h = { .number = stat_get(&i->board->c[VIP_COUNT_TRANSITIONS]) };
-	struct ipc_hook lost;
 
 	if (notify->exec.n == 0 && notify->webhook.len == 0) {
 		return;
@@ -226,12 +222,7 @@ static void hook(struct vrrp_instance *i, uint8_t old)
 	(void)snprintf(h.reason, sizeof(h.reason), "%s", i->reason);
 	(void)snprintf(h.interface, sizeof(h.interface), "%.*s", STR_ARG(i->conf->interface));
 	addresses_text(i->conf, h.addresses, sizeof(h.addresses));
-	if (vrrp_hooks_push(&i->vrrp->hooks, &h, notify->timeout + HOOK_MARGIN, &lost)) {
-		log_error("hook_lost", lost.vip,
-		          "more than %u transitions wait for their hooks: the one from %s to %s "
-		          "(number %llu) is left out",
-		          VRRP_HOOKS, lost.from, lost.to, (unsigned long long)lost.number);
-	}
+	push(&i->vrrp->hooks, &h);
 	pump(i->vrrp);
 }
 

@@ -326,18 +326,18 @@ void relay_clean(struct netlink *n)
 	netlink_addresses(n, clean_one, n);
 }
 
-int relay_supported(struct netlink *n, char *why, size_t why_size)
+bool relay_supported(struct netlink *n, char *why, size_t why_size)
 {
 	struct net_link lo;
 
 	if (netlink_link_by_index(n, LOOPBACK, &lo) != OK || !lo.carrier) {
 		snprintf(why, why_size, "the loopback interface is not up");
-		return ERR_UNSUPPORTED;
+		return false;
 	}
 	/* It is up: nothing happens. libnftables itself would write to stderr. */
 	if (netlink_link_set(n, LOOPBACK, true) == ERR_DENIED) {
 		snprintf(why, why_size, "no right to change the network (CAP_NET_ADMIN)");
-		return ERR_DENIED;
+		return false;
 	}
 	return relay_rules_supported(why, why_size);
 }

@@ -124,6 +124,8 @@ static const struct part {
 	{ "ip", "", "nftables tables with an owner (Linux 5.12 and later)" },
 	{ "ip", "chain c {\n socket wildcard 1 accept\n socket transparent 0 accept\n}\n",
 	  "nftables' socket expression (kernel module nft_socket)" },
+	{ "ip", "chain c {\n ct state established accept\n}\n",
+	  "connection tracking (kernel modules nft_ct, nf_conntrack)" },
 	{ "ip", "chain c {\n counter dup to 127.0.0.1 device \"lo\"\n}\n",
 	  "nftables' dup statement (kernel module nft_dup_ipv4)" },
 	{ "ip6", "chain c {\n counter dup to ::1 device \"lo\"\n}\n",
@@ -132,7 +134,7 @@ static const struct part {
 	  "nftables for ARP (CONFIG_NF_TABLES_ARP)" },
 };
 
-int relay_rules_supported(char *why, size_t why_size)
+bool relay_rules_supported(char *why, size_t why_size)
 {
 	struct rules *r;
 	char words[128];
@@ -140,7 +142,7 @@ int relay_rules_supported(char *why, size_t why_size)
 
 	if (err != OK) {
 		snprintf(why, why_size, "%s", err_text(err));
-		return err;
+		return false;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(parts) && err == OK; i++) {
 		const struct part *p = &parts[i];
@@ -151,5 +153,5 @@ int relay_rules_supported(char *why, size_t why_size)
 		}
 	}
 	rules_free(r);
-	return err == OK ? OK : ERR_UNSUPPORTED;
+	return err == OK;
 }
