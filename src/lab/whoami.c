@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "base/check.h"
@@ -79,17 +80,25 @@ static int start_thread(struct whoami *w)
 	return 0;
 }
 
-/* Text to send from: numbered lines of 64 bytes, the same in each block of WHOAMI_BUFFER. */
+/* Numbered lines of 64 bytes. */
+void lab_whoami_text(char *out, size_t size)
+{
+	for (size_t i = 0; i < size; i += 64) {
+		char line[65];
+
+		snprintf(line, sizeof(line),
+		         "%08zx holdfast whoami: bytes to be counted, always the same.\n",
+		         i % LAB_WHOAMI_TEXT);
+		memcpy(out + i, line, MIN(size - i, 64));
+	}
+}
+
 static char *make_block(void)
 {
-	char *block = malloc(WHOAMI_MAX_SIZE + 1);
+	char *block = malloc(WHOAMI_MAX_SIZE);
 
-	if (!block)
-		return NULL;
-	for (size_t i = 0; i < WHOAMI_MAX_SIZE; i += 64)
-		snprintf(block + i, 65,
-		         "%08zx holdfast whoami: bytes to be counted, always the same.\n",
-		         i % WHOAMI_BUFFER);
+	if (block)
+		lab_whoami_text(block, WHOAMI_MAX_SIZE);
 	return block;
 }
 

@@ -4,6 +4,7 @@
 #define LAB_WHOAMI_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct lab_whoami_options {
@@ -20,6 +21,11 @@ struct lab_whoami_options {
 	uint64_t idle_ns;      /* kept connections are closed after that time */
 	unsigned threads;      /* 1 … 64 */
 };
+
+/* Its long bodies (/bytes/N, /slow/N …) repeat this text: the byte at position p is text[p % size].
+ */
+#define LAB_WHOAMI_TEXT 65536
+void lab_whoami_text(char *out, size_t size);
 
 /* What `--error`, `--latency` and the like stand at when nothing is said. */
 struct lab_whoami_options lab_whoami_defaults(void);

@@ -11,7 +11,7 @@
 #include "net/addr.h"
 #include "net/stream.h"
 
-#define WHOAMI_BUFFER   65536      /* bytes of one read, and of one write of a long body */
+#define WHOAMI_BUFFER   LAB_WHOAMI_TEXT /* bytes of one read, and of one write of a long body */
 #define WHOAMI_MAX_SIZE (1U << 20) /* of the page */
 #define WHOAMI_MAX_ID   64         /* bytes of an id that is counted */
 
