@@ -2,7 +2,10 @@
 /* ARP for addresses that another one speaks for (see silence.h). Role vrrp, its one thread. */
 #include "vrrp/silence.h"
 
+#include <stdio.h>
+
 #include "base/err.h"
+#include "conf/conf.h"
 
 struct own { /* looks for the link's own address */
 	uint32_t link;
@@ -43,7 +46,7 @@ int silence_new(struct netlink *n, const char *name, const struct net_addr *ips,
 {
 	struct rules *rules;
 	struct buf body = BUF_INIT;
-	char from[NET_ADDR_TEXT];
+	char from[NET_ADDR_TEXT], table[CONF_MAX_NAME + 16];
 	int err = rules_new(&rules);
 
 	if (err != OK) {
@@ -59,7 +62,9 @@ int silence_new(struct netlink *n, const char *name, const struct net_addr *ips,
 	buf_adds(&body, "arp saddr ip ");
 	rules_addresses(&body, ips, nips);
 	buf_printf(&body, " arp saddr ip set %s\n\t}\n", from);
-	err = rules_set(rules, "arp", name, buf_cstr(&body), why, why_size);
+	/* Both may be wanted at once: each has its own. */
+	snprintf(table, sizeof(table), "%s%s", name, speaker != NULL ? "_mac" : "");
+	err = rules_set(rules, "arp", table, buf_cstr(&body), why, why_size);
 	buf_free(&body);
 	if (err != OK) {
 		rules_free(rules);
