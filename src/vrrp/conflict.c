@@ -133,16 +133,36 @@ void vrrp_watch_stop(struct vrrp_instance *i)
 	}
 }
 
-void vrrp_conflict(struct vrrp_instance *i)
+static void say_conflict(struct vrrp_instance *i, const struct net_addr *other, unsigned priority,
+                         const char *now)
 {
 	char node[NET_ADDR_TEXT + 80];
 
 	vrrp_count(i, VIP_COUNT_CONFLICTS);
-	log_error(
-	    "vip_conflict", i->name,
-	    "%s is active too, with priority %u below our %u: both held the address; it gives "
-	    "way when it hears us, and the address is announced again",
-	    vrrp_node_text(i->vrrp, &i->peer, node, sizeof(node)), i->m.heard_priority,
-	    i->m.priority);
+	log_error("vip_conflict", i->name,
+	          "%s %s, with priority %u below our %u: both held the address, which is announced "
+	          "again; look for what kept them from hearing each other",
+	          vrrp_node_text(i->vrrp, other, node, sizeof(node)), now, priority, i->m.priority);
 	vrrp_publish(i);
+}
+
+void vrrp_conflict(struct vrrp_instance *i)
+{
+	say_conflict(i, &i->peer, i->m.heard_priority, "is active too until it hears us");
+}
+
+void vrrp_conflict_was(struct vrrp_instance *i, const struct net_addr *from, unsigned priority)
+{
+	uint64_t now = clock_mono();
+
+	/* One that we have just preempted was active, of course. */
+	if (i->m.state != VIP_ACTIVE ||
+	    now - i->m.since < 2 * (uint64_t)i->m.rules.interval_cs * 10 * NS_PER_MS) {
+		return;
+	}
+	if (!i->m.conflict && now >= i->watch.was_at + SAY_EVERY) {
+		i->watch.was_at = now;
+		say_conflict(i, from, priority, "was active too until it heard us");
+	}
+	vrrp_announce(i);
 }

@@ -118,7 +118,7 @@ static void note_active(struct vrrp_instance *i, const struct net_addr *from, ui
 	i->heard_wall_ms = clock_wall_ms();
 	if (other) {
 		i->peer = *from;
-		i->hello_at = 0;
+		i->standby_at = 0;
 	}
 }
 
@@ -131,6 +131,7 @@ static void take(struct vrrp_instance *i, const struct vrrp_advert *a, const str
 		.interval_cs = a->interval_cs,
 		.from_larger = net_addr_compare_ip(from, &i->port.source) > 0,
 	};
+	bool was_active = i->m.state == VIP_ACTIVE;
 
 	vrrp_count(i, VIP_COUNT_RECEIVED);
 	look_at_differences(i, a, from, now);
@@ -141,32 +142,45 @@ static void take(struct vrrp_instance *i, const struct vrrp_advert *a, const str
 		note_active(i, from, now);
 	}
 	vrrp_instance_step(i, &e);
+	if (was_active && i->m.state == VIP_BACKUP) {
+		vrrp_send_was_active(i);
+	}
 	if (a->priority == VRRP_PRIORITY_RELEASE && alone) {
 		struct vrrp_event appoint = { .kind = VRRP_EVENT_APPOINT };
 
 		vrrp_group_step(i, &appoint);
 	}
 	if (a->priority != VRRP_PRIORITY_RELEASE) {
-		vrrp_send_hello(i, now);
+		vrrp_send_standby(i, now);
 		vrrp_publish(i);
 		vrrp_orders_look(i->vrrp);
 	}
 }
 
-/* Another node of this program stands by: the same checks, another type. */
-static bool is_hello(const struct vrrp_instance *i, const struct net_raw_packet *p)
+/* A word of another node of this program to us alone: the same checks, another type. */
+static bool is_word(const struct vrrp_instance *i, const struct net_raw_packet *p,
+                    struct vrrp_advert *ret)
 {
 	uint8_t bytes[VRRP_MAX_PACKET];
-	struct vrrp_advert a;
+	unsigned type = p->len > 0 ? p->payload[0] & 0x0f : 0;
 
-	if (p->len == 0 || p->len > sizeof(bytes) || (p->payload[0] & 0x0f) != VRRP_TYPE_HELLO ||
+	if ((type != VRRP_TYPE_STANDBY && type != VRRP_TYPE_WAS_ACTIVE) || p->len > sizeof(bytes) ||
 	    is_multicast(&p->to)) {
 		return false;
 	}
 	memcpy(bytes, p->payload, p->len);
 	bytes[0] = (uint8_t)((bytes[0] & 0xf0) | VRRP_TYPE_ADVERT);
-	return vrrp_packet_read(bytes, p->len, &i->wire, &p->from, &p->to, (unsigned)p->ttl, &a) ==
-	       VIP_DROPS;
+	return vrrp_packet_read(bytes, p->len, &i->wire, &p->from, &p->to,
+	                        p->ttl >= 0 ? (unsigned)p->ttl : 0, ret) == VIP_DROPS;
+}
+
+static void take_word(struct vrrp_instance *i, const struct net_raw_packet *p,
+                      const struct vrrp_advert *a)
+{
+	i->known = true;
+	if ((p->payload[0] & 0x0f) == VRRP_TYPE_WAS_ACTIVE) {
+		vrrp_conflict_was(i, &p->from, a->priority);
+	}
 }
 
 static void hear(struct vrrp_instance *i, const struct net_raw_packet *p)
@@ -188,8 +202,8 @@ static void hear(struct vrrp_instance *i, const struct net_raw_packet *p)
 		vrrp_refuse(i, VIP_DROP_RATE, &p->from);
 		return;
 	}
-	if (is_hello(i, p)) {
-		i->known = true;
+	if (is_word(i, p, &a)) {
+		take_word(i, p, &a);
 		return;
 	}
 	why = vrrp_packet_read(p->payload, p->len, &i->wire, &p->from, &p->to,

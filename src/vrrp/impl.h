@@ -19,9 +19,15 @@
 #include "vrrp/track.h"
 #include "vrrp/vrrp.h"
 
-#define VRRP_SOURCES     16 /* speakers of one virtual router that are told apart */
-#define VRRP_TYPE_ADVERT 1
-#define VRRP_TYPE_HELLO  2 /* ours: "I stand by"; see vrrp_send_hello() */
+#define VRRP_SOURCES 16 /* speakers of one virtual router that are told apart */
+/* Types of packets. Those beyond the standard's only one are said to one node alone, which knows
+ * them or, as RFC 9568 section 7.1 demands, discards them. */
+enum vrrp_type {
+	VRRP_TYPE_ADVERT = 1,
+	VRRP_TYPE_STANDBY = 2, /* to the active node: "I stand by" */
+	VRRP_TYPE_WAS_ACTIVE =
+	    3, /* to the one we gave way to: "I was active too until I heard you" */
+};
 
 struct macvlan;
 struct vrrp;
@@ -82,6 +88,7 @@ struct vrrp_watch { /* for strangers that claim our addresses */
 	uint8_t mac[6];          /* the claimant */
 	struct net_addr ip;
 	uint64_t said_at;
+	uint64_t was_at; /* a conflict that was told afterwards */
 };
 
 /* One virtual router. */
@@ -111,7 +118,7 @@ struct vrrp_instance {
 	uint64_t heard_wall_ms; /* when */
 	uint64_t heard_at;      /* last advertisement of a node that is active; 0: never */
 	bool known;             /* another node was heard once, active or standing by */
-	uint64_t hello_at;      /* the next word to the active node that we stand by */
+	uint64_t standby_at;    /* the next word to the active node that we stand by */
 	uint64_t handed_at;     /* gave it up by order; 0: not */
 	uint64_t handed_until;  /* so long is waited for another one */
 	struct vrrp_ask ask;
@@ -234,7 +241,9 @@ void vrrp_send(struct vrrp_instance *i, unsigned priority);
 /* To one node alone: a release means "it is yours". */
 void vrrp_send_to(struct vrrp_instance *i, unsigned priority, const struct net_addr *to);
 /* Tells the active node, now and then, that this one stands by. */
-void vrrp_send_hello(struct vrrp_instance *i, uint64_t now);
+void vrrp_send_standby(struct vrrp_instance *i, uint64_t now);
+/* Tells the active node that this one held the address as well. */
+void vrrp_send_was_active(struct vrrp_instance *i);
 
 /* --- hear.c --------------------------------------------------------------------------------- */
 
@@ -265,6 +274,8 @@ void vrrp_watch_start(struct vrrp_instance *i);
 void vrrp_watch_stop(struct vrrp_instance *i);
 /* Another active node was heard while this one is active. */
 void vrrp_conflict(struct vrrp_instance *i);
+/* The same, told afterwards by the one that gave way. */
+void vrrp_conflict_was(struct vrrp_instance *i, const struct net_addr *from, unsigned priority);
 
 /* --- publish.c ------------------------------------------------------------------------------ */
 

@@ -12,11 +12,11 @@
 #include "net/sock.h"
 #include "vrrp/impl.h"
 
-#define RCVBUF      (1024 * 1024)
-#define PER_TURN    64  /* packets read in one turn, so that timers come to their right */
-#define PER_DRAIN   512 /* before a timer counts; a good second of talk of all who may */
-#define SAY_EVERY   (10 * NS_PER_S)
-#define HELLO_EVERY (10 * NS_PER_S)
+#define RCVBUF        (1024 * 1024)
+#define PER_TURN      64  /* packets read in one turn, so that timers come to their right */
+#define PER_DRAIN     512 /* before a timer counts; a good second of talk of all who may */
+#define SAY_EVERY     (10 * NS_PER_S)
+#define STANDBY_EVERY (10 * NS_PER_S)
 
 static struct net_addr group_of(bool ipv6)
 {
@@ -228,19 +228,31 @@ void vrrp_send(struct vrrp_instance *i, unsigned priority)
 	vrrp_send_to(i, priority, &group);
 }
 
-/* A backup says nothing in VRRP, so that nobody knows whether there is one. An advertisement with a
- * type that no other speaker takes (RFC 9568 section 7.1: it must be discarded), to the active node
- * alone: whoever hands over knows then that somebody stands by. */
-void vrrp_send_hello(struct vrrp_instance *i, uint64_t now)
+/* Beyond the standard: says something to the active node alone. */
+static void send_word(struct vrrp_instance *i, enum vrrp_type type)
 {
 	uint8_t packet[VRRP_MAX_PACKET];
-	size_t len;
+	size_t len = write_packet(i, packet, i->m.priority, &i->peer);
 
-	if (i->m.state != VIP_BACKUP || now < i->hello_at || i->peer.len == 0) {
-		return;
-	}
-	i->hello_at = now + HELLO_EVERY;
-	len = write_packet(i, packet, i->m.priority, &i->peer);
-	packet[0] = (uint8_t)((packet[0] & 0xf0) | VRRP_TYPE_HELLO);
+	packet[0] = (uint8_t)((packet[0] & 0xf0) | type);
 	(void)send_bytes(i, packet, len, &i->peer);
+}
+
+/* A backup says nothing in VRRP, so that nobody knows whether there is one. Whoever hands over has
+ * to: that is the difference between a switchover and an outage. */
+void vrrp_send_standby(struct vrrp_instance *i, uint64_t now)
+{
+	if (i->m.state == VIP_BACKUP && i->peer.len != 0 && now >= i->standby_at) {
+		i->standby_at = now + STANDBY_EVERY;
+		send_word(i, VRRP_TYPE_STANDBY);
+	}
+}
+
+/* After a split the one that is heard first need not have heard the other: without this word it
+ * would not know that the network may look for the address elsewhere. */
+void vrrp_send_was_active(struct vrrp_instance *i)
+{
+	if (i->peer.len != 0) {
+		send_word(i, VRRP_TYPE_WAS_ACTIVE);
+	}
 }

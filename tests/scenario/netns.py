@@ -2,12 +2,15 @@
 """Networks of namespaces for scenario tests: a bridge, and hosts on it. All names carry the id of
 the test's process; everything is removed at the end, whatever happened."""
 
-import ctypes
 import contextlib
+import ctypes
+import datetime
 import itertools
 import json
 import os
 import subprocess
+import tempfile
+import time
 
 import pytest
 
@@ -86,6 +89,23 @@ class Host:
     def mac(self, dev="eth0"):
         return json.loads(self.ip("-j", "link", "show", "dev", dev))[0]["address"]
 
+    def nic(self, dev, bridge, *addresses):
+        """One more interface, on another bridge of the LAN."""
+        port = f"{dev}-{self.name}"[:15]
+        self.lan.bridge(bridge)
+        ip("-n", self.lan.ns, "link", "add", port, "type", "veth", "peer", "name", dev, "netns",
+           self.ns)
+        ip("-n", self.lan.ns, "link", "set", port, "master", bridge, "up")
+        for a in addresses:
+            self.ip("addr", "add", a, "dev", dev)
+        self.ip("link", "set", dev, "up")
+
+    def watch(self):
+        """Notes every change of an address from now on; ended with the LAN."""
+        w = AddressWatch(self)
+        self.lan.watches.append(w)
+        return w
+
     def cut(self):
         """Nothing passes between it and the LAN, but its interface keeps its carrier."""
         ip("-n", self.lan.ns, "link", "set", self.port, "nomaster")
@@ -93,9 +113,49 @@ class Host:
     def heal(self):
         ip("-n", self.lan.ns, "link", "set", self.port, "master", "br0")
 
-    def carrier(self, on):
+    def carrier(self, on, dev="eth0"):
         """Plugs the cable in or pulls it out."""
-        ip("-n", self.lan.ns, "link", "set", self.port, "up" if on else "down")
+        port = self.port if dev == "eth0" else f"{dev}-{self.name}"[:15]
+        ip("-n", self.lan.ns, "link", "set", port, "up" if on else "down")
+
+
+class AddressWatch:
+    """`ip monitor address` in a host: (time, line) for each change."""
+
+    def __init__(self, host):
+        self.path = tempfile.mkstemp(prefix="hf-monitor-")[1]
+        self.proc = host.popen("ip", "-o", "-ts", "monitor", "address", stdin=subprocess.DEVNULL,
+                               stdout=open(self.path, "wb"), stderr=subprocess.DEVNULL)
+        # It listens when it has shown a change that we make.
+        for _ in range(200):
+            host.ip("addr", "add", "127.9.9.9/32", "dev", "lo")
+            host.ip("addr", "del", "127.9.9.9/32", "dev", "lo")
+            if "127.9.9.9" in self.text():
+                return
+            time.sleep(0.02)
+        raise RuntimeError("ip monitor shows nothing")
+
+    def text(self):
+        with open(self.path, "r", encoding="utf-8") as f:
+            return f.read()
+
+    def changes(self, address):
+        """[(time of day in seconds since the epoch, "added" or "deleted")] of an address."""
+        found = []
+        for line in self.text().splitlines():
+            if f" {address}/" in line and line.startswith("["):
+                stamp, _, rest = line[1:].partition("]")
+                at = datetime.datetime.fromisoformat(stamp).timestamp()
+                found.append((at, "deleted" if "Deleted" in rest else "added"))
+        return found
+
+    def deleted(self, address):
+        return [c for c in self.changes(address) if c[1] == "deleted"]
+
+    def close(self):
+        self.proc.terminate()
+        self.proc.wait(10)
+        os.unlink(self.path)
 
 
 class Lan:
@@ -105,14 +165,21 @@ class Lan:
         self.id = f"hf-{label}-{os.getpid()}-{next(_count)}"
         self.ns = f"{self.id}-sw"
         self.hosts = []
+        self.watches = []
+        self.bridges = set()
         ip("netns", "add", self.ns)
         try:
-            ip("-n", self.ns, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0",
-               "forward_delay", "0")
-            ip("-n", self.ns, "link", "set", "br0", "up")
+            self.bridge("br0")
         except RuntimeError:
             self.close()
             raise
+
+    def bridge(self, name):
+        if name not in self.bridges:
+            ip("-n", self.ns, "link", "add", name, "type", "bridge", "mcast_snooping", "0",
+               "forward_delay", "0")
+            ip("-n", self.ns, "link", "set", name, "up")
+            self.bridges.add(name)
 
     def host(self, name, *addresses):
         h = Host(self, name, addresses)
@@ -120,6 +187,8 @@ class Lan:
         return h
 
     def close(self):
+        for w in self.watches:
+            w.close()
         for line in ip("netns", "list").splitlines():
             name = line.split()[0] if line.strip() else ""
             if name.startswith(self.id + "-"):
