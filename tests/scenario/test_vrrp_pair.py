@@ -439,7 +439,8 @@ def test_virtual_mac(pair):
     client = p.lan.host("client", "10.77.0.50/24")
 
     def macs():
-        client.run("ping", "-c1", "-W1", VIP, check=False)
+        with client.inside():
+            socket.create_connection((VIP, 80), 2).close()
         return client.ip("neigh", "show", VIP)
     wait_for(lambda: "00:00:5e:00:01:33" in macs(), 20, "the virtual router's MAC")
     p.n[0].stop()
@@ -488,22 +489,24 @@ def packet(vrid, priority=255, ttl=255, vip_address=VIP, kind=1):
 
 def test_refused_packets_are_counted_and_change_nothing(pair):
     p = pair()
-    stranger = p.lan.host("stranger", "10.77.0.66/24")
     before = transitions(p.n[0]), transitions(p.n[1])
-    with stranger.inside():
-        s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
-    with s:
-        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF,
-                     socket.inet_aton("10.77.0.66"))
-        kinds = {"vrid": packet(99), "ttl": packet(51, ttl=254), "type": packet(51, kind=3),
-                 "checksum": (255, packet(51)[1][:6] + b"\x12\x34" + packet(51)[1][8:]),
-                 "length": (255, b"\x31")}
-        for name, (ttl, data) in kinds.items():
+    kinds = {"vrid": packet(99), "ttl": packet(51, ttl=254), "type": packet(51, kind=4),
+             "checksum": (255, packet(51)[1][:6] + b"\x12\x34" + packet(51)[1][8:]),
+             "length": (255, b"\x31")}
+    # What one speaker says beyond measure counts as that: each kind has its own.
+    speakers = [f"10.77.0.{61 + i}" for i in range(len(kinds))]
+    stranger = p.lan.host("stranger", *(f"{a}/24" for a in speakers))
+    for speaker, (name, (ttl, data)) in zip(speakers, kinds.items()):
+        with stranger.inside():
+            s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
+        with s:
+            s.bind((speaker, 0))
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(speaker))
             s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
             for _ in range(2000):
                 s.sendto(data, ("224.0.0.18", 0))
-            # What one speaker says beyond measure counts as that.
             wait_for(lambda: vip(p.n[1])["dropped"][name] >= 200, 20, name)
+    assert vip(p.n[1])["dropped"]["rate"] > 0
     assert (transitions(p.n[0]), transitions(p.n[1])) == before
     assert [state(n) for n in p.n] == ["active", "backup"]
     # The log says each kind, not each packet.
