@@ -9,6 +9,7 @@
 #include "cli/cmd_conf.h"
 #include "cli/commands.h"
 #include "core/identity.h"
+#include "core/role.h"
 
 int cmd_load(const char *path, FILE *to, struct conf_loaded **ret)
 {
@@ -64,6 +65,26 @@ static void tell_node(struct buf *out, const char *path, const struct conf *c)
 	buf_adds(out, c->nvips ? ") unless --node names one\n" : ")\n");
 }
 
+/* What this machine would lack as that node, as far as we may try. Returns the number. */
+static unsigned warn_lacks(struct buf *out, const char *path, const struct conf *c)
+{
+	struct buf lacks = BUF_INIT;
+	struct str rest, line;
+	unsigned n = 0;
+
+	for (const struct role_ops *const *r = role_table; *r; r++) {
+		if ((*r)->lacks) {
+			(*r)->lacks(c, identity_of(c, NULL), &lacks);
+		}
+	}
+	for (rest = buf_str(&lacks); rest.len > 0; n++) {
+		line = str_split(rest, '\n', &rest);
+		buf_printf(out, "%s: warning: %.*s\n", path, STR_ARG(line));
+	}
+	buf_free(&lacks);
+	return n;
+}
+
 static int check_json(const char *path)
 {
 	struct conf_problems problems = { 0 };
@@ -76,6 +97,7 @@ static int check_json(const char *path)
 	if (l && conf_of(l)->nnodes) {
 		uint32_t self = identity_of(conf_of(l), NULL);
 
+		problems.warnings += warn_lacks(&problems.text, path, conf_of(l));
 		buf_adds(&out, ", \"node\": ");
 		if (self == CONF_NO_NODE) {
 			buf_adds(&out, "null");
@@ -109,6 +131,7 @@ static int run_check(const struct cli_command *c, struct cli_args *args)
 	}
 	conf = conf_of(l);
 	tell_node(&out, path, conf);
+	(void)warn_lacks(&out, path, conf);
 	buf_printf(&out, "%s: well, ", path);
 	count(&out, conf->nlisteners, "listener", ", ");
 	count(&out, conf->nroutes, "route", ", ");

@@ -61,6 +61,9 @@ struct role_ops {
 	/* Whether a node with this configuration needs it; NULL: always. One that a reload no
 	 * longer needs commits the configuration that does without it, then gets DRAIN. Parent. */
 	bool (*wanted)(const struct conf *c);
+	/* Tries what this machine would lack for it as node `self` (CONF_NO_NODE: none): a line
+	 * each, with what follows from it. For `holdfast check`, in any process; may be NULL. */
+	void (*lacks)(const struct conf *c, uint32_t self, struct buf *out);
 	/* Set up with the first configuration; calls role_ready() when it does its work, now or
 	 * later. An error ends the process with why as its reason. */
 	int (*start)(struct role *r, const struct role_conf *first, char *why, size_t why_size);

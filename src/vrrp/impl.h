@@ -306,4 +306,8 @@ void vrrp_orders_look(struct vrrp *v);
 /* The instance goes: who waits for it is told. */
 void vrrp_orders_forget(struct vrrp_instance *i, const char *why);
 
+/* --- lacks.c -------------------------------------------------------------------------------- */
+
+void vrrp_lacks(const struct conf *c, uint32_t self, struct buf *out);
+
 #endif

@@ -326,18 +326,18 @@ void relay_clean(struct netlink *n)
 	netlink_addresses(n, clean_one, n);
 }
 
-bool relay_supported(struct netlink *n, char *why, size_t why_size)
+int relay_supported(struct netlink *n, char *why, size_t why_size)
 {
 	struct net_link lo;
 
 	if (netlink_link_by_index(n, LOOPBACK, &lo) != OK || !lo.carrier) {
 		snprintf(why, why_size, "the loopback interface is not up");
-		return false;
+		return ERR_UNSUPPORTED;
 	}
 	/* It is up: nothing happens. libnftables itself would write to stderr. */
 	if (netlink_link_set(n, LOOPBACK, true) == ERR_DENIED) {
 		snprintf(why, why_size, "no right to change the network (CAP_NET_ADMIN)");
-		return false;
+		return ERR_DENIED;
 	}
 	return relay_rules_supported(why, why_size);
 }

@@ -19,9 +19,10 @@
 
 struct relay; /* of one virtual IP */
 
-/* Whether this kernel and these rights allow it; tried in tables that are removed again, in which
- * no packet is looked at. why: what is missing. Takes some ten milliseconds. */
-bool relay_supported(struct netlink *n, char *why, size_t why_size);
+/* Whether this kernel allows it; tried in tables that are removed again, in which no packet is
+ * looked at: some ten milliseconds. OK, ERR_UNSUPPORTED, or ERR_DENIED: these rights do not suffice
+ * to try. why: what is missing. */
+int relay_supported(struct netlink *n, char *why, size_t why_size);
 /* Removes what an earlier process left: addresses on the loopback. Not while another process of
  * this node acts. */
 void relay_clean(struct netlink *n);

@@ -124,8 +124,6 @@ static const struct part {
 	{ "ip", "", "nftables tables with an owner (Linux 5.12 and later)" },
 	{ "ip", "chain c {\n socket wildcard 1 accept\n socket transparent 0 accept\n}\n",
 	  "nftables' socket expression (kernel module nft_socket)" },
-	{ "ip", "chain c {\n ct state established accept\n}\n",
-	  "connection tracking (kernel modules nft_ct, nf_conntrack)" },
 	{ "ip", "chain c {\n counter dup to 127.0.0.1 device \"lo\"\n}\n",
 	  "nftables' dup statement (kernel module nft_dup_ipv4)" },
 	{ "ip6", "chain c {\n counter dup to ::1 device \"lo\"\n}\n",
@@ -134,7 +132,7 @@ static const struct part {
 	  "nftables for ARP (CONFIG_NF_TABLES_ARP)" },
 };
 
-bool relay_rules_supported(char *why, size_t why_size)
+int relay_rules_supported(char *why, size_t why_size)
 {
 	struct rules *r;
 	char words[128];
@@ -142,7 +140,7 @@ bool relay_rules_supported(char *why, size_t why_size)
 
 	if (err != OK) {
 		snprintf(why, why_size, "%s", err_text(err));
-		return false;
+		return err;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(parts) && err == OK; i++) {
 		const struct part *p = &parts[i];
@@ -153,5 +151,5 @@ bool relay_rules_supported(char *why, size_t why_size)
 		}
 	}
 	rules_free(r);
-	return err == OK;
+	return err == OK ? OK : ERR_UNSUPPORTED;
 }

@@ -24,7 +24,8 @@ int relay_rules_take(struct rules *r, const char *name, const struct net_addr *i
 /* Of the old holder: connections are tracked. */
 int relay_rules_watch(struct rules *r, const char *name, const struct net_addr *ips, unsigned nips,
                       char *why, size_t why_size);
-/* Whether all of that, and what silence.h needs, can be had here. */
-bool relay_rules_supported(char *why, size_t why_size);
+/* Whether all of that, and what silence.h needs, can be had here; but for connection tracking,
+ * which a trial would begin. OK or ERR_UNSUPPORTED. */
+int relay_rules_supported(char *why, size_t why_size);
 
 #endif

@@ -223,11 +223,27 @@ static void begin_all(struct vrrp *v)
 	vrrp_addresses_free(&all);
 }
 
+/* Once, not at each handover. */
+static void say_lacks(const struct vrrp *v)
+{
+	struct buf lacks = BUF_INIT;
+	struct str rest, line;
+
+	vrrp_lacks(v->conf, v->conf->self, &lacks);
+	rest = buf_str(&lacks);
+	while (rest.len > 0) {
+		line = str_split(rest, '\n', &rest);
+		log_warning("vrrp", NULL, "%.*s", STR_ARG(line));
+	}
+	buf_free(&lacks);
+}
+
 /* While an earlier process acts: all that takes time, so that its end is not noticed. */
 static void get_ready(struct vrrp *v)
 {
 	struct vrrp_addresses all;
 
+	say_lacks(v);
 	add_all(v);
 	vrrp_addresses_read(v, &all);
 	for (unsigned k = 0; k < v->n; k++) {
@@ -548,6 +564,7 @@ const struct role_ops vrrp_role = {
 	.overlaps = true,
 	.capabilities = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_NET_RAW,
 	.wanted = vrrp_wanted,
+	.lacks = vrrp_lacks,
 	.start = vrrp_start,
 	.prepare = vrrp_prepare,
 	.commit = vrrp_commit,

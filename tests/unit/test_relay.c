@@ -535,7 +535,7 @@ static int supported_with(uint64_t rights, char *why, size_t why_size)
 		if (!keep_rights(rights) || netlink_open(&n) != OK) {
 			_exit(2);
 		}
-		yes = relay_supported(n, why, why_size);
+		yes = relay_supported(n, why, why_size) == OK;
 		(void)!write(told[1], why, strlen(why) + 1);
 		_exit(yes ? 1 : 0);
 	}
@@ -581,7 +581,7 @@ int main(void)
 		return status;
 	}
 	enter(&nodes[0]);
-	if (!relay_supported(nodes[0].n, why, sizeof(why))) {
+	if (relay_supported(nodes[0].n, why, sizeof(why)) != OK) {
 		fprintf(stderr, "skipped: no relay here: %s\n", why);
 		return 77;
 	}
