@@ -280,7 +280,7 @@ static int add_links(struct keeper *k, struct host *h, unsigned index, char *why
 {
 	for (unsigned i = 0; i < h->plan->ninterfaces; i++) {
 		struct net_link l;
-		char name[16];
+		char name[24]; /* every number; names that are too long are refused */
 
 		snprintf(name, sizeof(name), "h%u-%u", index, i);
 		if (netlink_veth_add(k->net, name, h->plan->interfaces[i], h->net) != OK ||
