@@ -65,8 +65,11 @@ static const struct row notify_rows[] = {
 	  .doc = "Time after which a call is ended." },
 	{ "webhook", &type_secret, OF(conf_notify, webhook), .check = value_is_web_url,
 	  .redo = REDO_VIP, .flags = ROW_OPTIONAL,
-	  .doc = "URL that is told of each transition, as JSON by POST. Such URLs often hold a "
-	         "token: it is kept secret." },
+	  .doc =
+	      "URL that is told of each transition, by POST of a JSON object: cluster, node, vip, "
+	      "from, to, reason, number, time, addresses, interface, priority. In order, three "
+	      "tries each; what cannot be told is an event. Such URLs often hold a token: it is "
+	      "kept secret." },
 	END
 };
 

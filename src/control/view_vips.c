@@ -10,8 +10,12 @@
 bool view_vip(const struct api *a, const struct conf_vip *v, struct board_vip *ret)
 {
 	for (unsigned i = 0; i < BOARD_MAX_VIPS; i++) {
-		if (board_vip_read(board_vip(a->board, i), ret) &&
-		    str_eq(str_from(ret->name), v->name))
+		struct board_vip *place = board_vip(a->board, i);
+
+		/* A place has one name for as long as it is used: no need to copy all of it first.
+		 */
+		if (strncmp(place->name, v->name.s, sizeof(place->name)) == 0 &&
+		    board_vip_read(place, ret))
 			return true;
 	}
 	return false;

@@ -210,6 +210,8 @@ def test_webhooks_tell_each_transition_in_order(pair):
         assert body["cluster"] == "shop" and body["vip"] == "web"
         assert body["addresses"] == [f"{VIP}/24"] and body["interface"] == "eth0"
         assert body["reason"] and body["from"] and body["time"].endswith("Z")
+        p.lb2.stop() # its last word is not lost
+        wait_for(lambda: states("lb2")[-1] == "out", what="lb2's end")
         for text in (p.lb1.log, p.lb1.cli("show", "-c", p.lb1.path).stdout,
                      p.lb1.api("GET", "/api/v1/config").text):
             assert "hidden" not in text and "secret" not in text
