@@ -205,7 +205,7 @@ static int wire(struct keeper *k, const struct lab_host *h, char *why, size_t wh
 	return err;
 }
 
-static int settle(const struct lab_host *h, char *why, size_t why_size)
+static int settle(const struct keeper *k, const struct lab_host *h, char *why, size_t why_size)
 {
 	if (unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWNS) != 0 ||
 	    sethostname(h->name, strlen(h->name)) != 0) {
@@ -218,6 +218,8 @@ static int settle(const struct lab_host *h, char *why, size_t why_size)
 	    0) {
 		/* nothing of the daemon needs it */
 	}
+	if (h->kind == LAB_NODE && !k->options->bare)
+		lab_private_folders(k, h);
 	host_sysctls(h);
 	return OK;
 }
@@ -225,7 +227,7 @@ static int settle(const struct lab_host *h, char *why, size_t why_size)
 static void making_child(struct keeper *k, const struct lab_host *h, int fd)
 {
 	char why[256] = "", c;
-	int err = settle(h, why, sizeof(why));
+	int err = settle(k, h, why, sizeof(why));
 
 	if (err == OK && (write(fd, "s", 1) != 1 || read(fd, &c, 1) != 1))
 		_exit(1);

@@ -72,6 +72,10 @@ void lab_keeper_end(struct keeper *k, const char *reason);
 /* build.c: the bridge, the hosts' namespaces and links. OK or an error with why. */
 int lab_build(struct keeper *k, char *why, size_t why_size);
 
+/* private.c: in a node's mount namespace: puts folders of its own over those of the plan. What
+ * cannot be done is said on standard error. */
+void lab_private_folders(const struct keeper *k, const struct lab_host *h);
+
 /* program.c */
 /* In a child: becomes a process of the host: namespaces, own session, default signals. Ends the
  * process with 126 where that fails. */

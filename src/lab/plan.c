@@ -434,6 +434,48 @@ static void plan_control(struct work *w)
 	w->p->has_control = true;
 }
 
+/* --- folders -------------------------------------------------------------------------------- */
+
+static void folder_add(struct lab_plan *p, struct str file)
+{
+	char path[LAB_FOLDER];
+	unsigned at = p->nfolders;
+	char *slash;
+
+	if (file.len == 0 || file.s[0] != '/' || file.len >= LAB_FOLDER || at == LAB_MAX_FOLDERS)
+		return;
+	snprintf(path, sizeof(path), "%.*s", STR_ARG(file));
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	if (path[0] == '\0' || strncmp(path, "/dev", 4) == 0)
+		return; /* the root cannot be replaced, devices need not be */
+	for (unsigned i = 0; i < p->nfolders; i++) {
+		if (strcmp(p->folders[i], path) == 0)
+			return;
+	}
+	while (at > 0 && strlen(p->folders[at - 1]) > strlen(path)) {
+		memcpy(p->folders[at], p->folders[at - 1], LAB_FOLDER);
+		at--;
+	}
+	memcpy(p->folders[at], path, sizeof(path));
+	p->nfolders++;
+}
+
+static void plan_folders(struct work *w)
+{
+	for (uint32_t i = 0; i < w->c->nlisteners; i++) {
+		const struct conf_listener *l = &w->c->listeners[i];
+
+		for (uint32_t j = 0; j < l->nbind; j++) {
+			if (l->bind[j].sa.sa_family == AF_UNIX)
+				folder_add(w->p, str_from(l->bind[j].un.sun_path));
+		}
+		folder_add(w->p, l->access_log.on ? l->access_log.path : STR_NONE);
+	}
+	if (w->c->control.on && w->c->control.bind.sa.sa_family == AF_UNIX)
+		folder_add(w->p, str_from(w->c->control.bind.un.sun_path));
+}
+
 /* A node without an address in the file gets one where its servers are. */
 static int lonely_node(struct work *w)
 {
@@ -470,6 +512,7 @@ int lab_plan_make(const struct conf *c, struct lab_plan *ret, char *why, size_t 
 		err = plan_client(&w);
 	hosts_file(ret);
 	plan_control(&w);
+	plan_folders(&w);
 	return err;
 }
 

@@ -15,6 +15,8 @@
 #define LAB_MAX_INTERFACES 8 /* of a node */
 #define LAB_MAX_ADDRESSES  (LAB_MAX_SUBNETS + 4)
 #define LAB_NAME           (CONF_MAX_NAME + 1)
+#define LAB_MAX_FOLDERS    32
+#define LAB_FOLDER         256
 
 enum lab_kind { LAB_NODE, LAB_SERVER, LAB_CLIENT };
 
@@ -57,8 +59,12 @@ struct lab_plan {
 	unsigned nsubnets;
 	bool has_control;        /* the file has `control` with a TCP address */
 	struct net_addr control; /* where to reach it inside the node */
-	struct buf hosts_file;   /* /etc/hosts of every host */
-	struct buf notes;        /* what the lab does not do as the file says: lines for people */
+	/* Folders in which nodes make files, sockets and logs, the shorter paths first: each node
+	 * has its own of them. */
+	char folders[LAB_MAX_FOLDERS][LAB_FOLDER];
+	unsigned nfolders;
+	struct buf hosts_file; /* /etc/hosts of every host */
+	struct buf notes;      /* what the lab does not do as the file says: lines for people */
 };
 
 /* OK; ERR_INVALID with why where the lab cannot hold it; ERR_NOMEM. Free it in any case. */

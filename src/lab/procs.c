@@ -76,6 +76,16 @@ static unsigned round_of(const struct host *h, int signal, pid_t *pids)
 	return left;
 }
 
+/* A process that ends has left its namespaces before it can be reaped. */
+static bool programs_left(const struct host *h)
+{
+	for (unsigned i = 0; i < h->nprograms; i++) {
+		if (h->programs[i].pid != 0)
+			return true;
+	}
+	return false;
+}
+
 int lab_procs_signal_all(struct keeper *k, const struct host *h, int signal, uint64_t *ret_ns)
 {
 	pid_t *pids = calloc(MAX_PROCS, sizeof(*pids));
@@ -90,11 +100,13 @@ int lab_procs_signal_all(struct keeper *k, const struct host *h, int signal, uin
 	while (left > 0 && signal != SIGCONT && clock_mono() < until) {
 		usleep(200);
 		left = round_of(h, signal, pids);
-		if (signal == SIGKILL)
-			lab_keeper_reap(k);
 	}
 	free(pids);
 	lab_keeper_reap(k);
+	while (signal == SIGKILL && programs_left(h) && clock_mono() < until) {
+		usleep(200);
+		lab_keeper_reap(k);
+	}
 	return left == 0 || signal == SIGCONT ? OK : ERR_TIMEOUT;
 }
 

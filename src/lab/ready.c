@@ -12,7 +12,7 @@
 #include "lab/lab.h"
 
 #define NODES_TIME   (30 * NS_PER_S)
-#define SERVERS_TIME (10 * NS_PER_S) /* after the nodes */
+#define SERVICE_TIME (10 * NS_PER_S) /* after the nodes: servers, virtual IPs */
 #define QUIET_TIME   (2 * NS_PER_S)
 #define LOG_LINES    20
 
@@ -66,19 +66,35 @@ static const char *missing_server(const json_t *status)
 	return "";
 }
 
+/* The first virtual IP that the node takes part in and that it knows no holder of; "" none. */
+static const char *vacant_vip(const json_t *status)
+{
+	const json_t *vips = json_object_get(status, "virtual_ips"), *v;
+	size_t i;
+
+	json_array_foreach (vips, i, v) {
+		if (json_is_true(json_object_get(v, "member")) && text(v, "holder")[0] == '\0')
+			return text(v, "name");
+	}
+	return "";
+}
+
 /* One look at a node: true when it is well; else `waits` says for what. */
-static bool look(const json_t *host, bool want_servers, char *waits, size_t size)
+static bool look(const json_t *host, bool roles_only, char *waits, size_t size)
 {
 	json_t *status = NULL;
-	const char *server = "";
+	const char *name = "";
 	bool well = false;
 
 	if (lab_node_get(text(host, "control_socket"), "/api/v1/status", 2000, &status) != OK)
 		snprintf(waits, size, "node %s to answer", text(host, "name"));
 	else if (!roles_ready(status))
 		snprintf(waits, size, "the roles of node %s", text(host, "name"));
-	else if (want_servers && (server = missing_server(status))[0])
-		snprintf(waits, size, "server %s, as node %s sees it", server, text(host, "name"));
+	else if (!roles_only && (name = missing_server(status))[0])
+		snprintf(waits, size, "server %s, as node %s sees it", name, text(host, "name"));
+	else if (!roles_only && (name = vacant_vip(status))[0])
+		snprintf(waits, size, "a holder of virtual IP %s, as node %s sees it", name,
+		         text(host, "name"));
 	else
 		well = true;
 	json_decref(status);
@@ -86,7 +102,7 @@ static bool look(const json_t *host, bool want_servers, char *waits, size_t size
 }
 
 /* OK, ERR_AGAIN (waits says for what), ERR_REFUSED (why). */
-static int look_at_all(const char *dir, bool want_servers, char *waits, char *why, size_t why_size)
+static int look_at_all(const char *dir, bool roles_only, char *waits, char *why, size_t why_size)
 {
 	json_t *q = json_pack("{s:s}", "do", "status"), *answer = NULL;
 	const json_t *h;
@@ -102,7 +118,7 @@ static int look_at_all(const char *dir, bool want_servers, char *waits, char *wh
 			snprintf(why, why_size, "node %s has ended (%s): see above",
 			         text(h, "name"), text(h, "exit"));
 			err = ERR_REFUSED;
-		} else if (!look(h, want_servers, waits, 200)) {
+		} else if (!look(h, roles_only, waits, 200)) {
 			err = ERR_AGAIN;
 		}
 	}
@@ -114,13 +130,13 @@ int lab_ready_wait(const char *dir, bool bare, char *why, size_t why_size)
 {
 	uint64_t start = clock_mono(), since = start;
 	char waits[200] = "", said[200] = "";
-	bool servers = false;
+	bool roles_only = true; /* at first; then servers and virtual IPs as well */
 	int err = bare ? OK : ERR_AGAIN;
 
 	while (err == ERR_AGAIN) {
-		err = look_at_all(dir, servers, waits, why, why_size);
-		if (err == OK && !servers) {
-			servers = true; /* and now those */
+		err = look_at_all(dir, roles_only, waits, why, why_size);
+		if (err == OK && roles_only) {
+			roles_only = false;
 			since = clock_mono();
 			err = ERR_AGAIN;
 			continue;
@@ -131,11 +147,11 @@ int lab_ready_wait(const char *dir, bool bare, char *why, size_t why_size)
 			fprintf(stderr, "lab: waiting for %s …\n", waits);
 			memcpy(said, waits, sizeof(said));
 		}
-		if (clock_mono() - since > (servers ? SERVERS_TIME : NODES_TIME))
+		if (clock_mono() - since > (roles_only ? NODES_TIME : SERVICE_TIME))
 			break;
 		usleep(10000);
 	}
-	if (err == ERR_AGAIN && servers) {
+	if (err == ERR_AGAIN && !roles_only) {
 		fprintf(stderr, "lab: goes on without %s\n", waits);
 		return OK;
 	}

@@ -196,12 +196,13 @@ static void drop_keeper(struct up *u)
 /* Until a signal tells us to end, or the lab ends by itself. */
 static int stay(struct up *u, int signals)
 {
+	struct signalfd_siginfo taken; /* else it would come when it is unblocked */
 	struct pollfd p[2] = { { .fd = signals, .events = POLLIN },
 		               { .fd = u->keeper, .events = POLLIN | POLLRDHUP } };
 
 	while (poll(p, 2, -1) < 0 && errno == EINTR) {
 	}
-	if (p[1].revents == 0)
+	if (p[0].revents != 0 && read(signals, &taken, sizeof(taken)) > 0)
 		fprintf(stderr, "lab: ending …\n");
 	drop_keeper(u);
 	return 0;

@@ -123,13 +123,11 @@ static const struct plan_case cases[] = {
 	{ "subnets_and_interfaces",
 	  "nodes: { lb1: { address: 10.1.0.11 }, lb2: { address: 10.1.0.12 } }\n"
 	  "virtual_ips:\n"
-	  "  in: { address: 10.1.0.100/16, interface: lan0, router_id: 1, priority: { lb1: 200, lb2: "
-	  "1 "
-	  "} }\n"
-	  "  out: { address: 192.0.2.100/24, interface: wan0, router_id: 2, priority: { lb1: 2, "
-	  "lb2: "
-	  "100 }, track: [proxy, interface.wan0, interface.mgmt0] }\n" LISTENERS
-	  "pools: { web: { servers: { a: 10.1.5.21:80, b: 10.2.0.22:80 } } }\n",
+	  "  in: { address: 10.1.0.100/16, interface: lan0, router_id: 1,\n"
+	  "    priority: { lb1: 200, lb2: 100 } }\n"
+	  "  out: { address: 192.0.2.100/24, interface: wan0, router_id: 2,\n"
+	  "    priority: { lb1: 200, lb2: 100 }, track: [proxy, interface.wan0, interface.mgmt0] "
+	  "}\n" LISTENERS "pools: { web: { servers: { a: 10.1.5.21:80, b: 10.2.0.22:80 } } }\n",
 	  "lb1 10.1.0.11/16@lan0 192.0.2.254/24@wan0; lb2 10.1.0.12/16@lan0 192.0.2.253/24@wan0; "
 	  "a 10.1.5.21/16@eth0; b 10.2.0.22/24@eth0; client 10.1.255.254/16@eth0 "
 	  "192.0.2.252/24@eth0 10.2.0.254/24@eth0 | a:a=10.1.5.21:80 b:b=10.2.0.22:80",
