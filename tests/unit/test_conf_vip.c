@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "conf_text.h"
+#include "drill/impl.h"
 
 #define NODES "nodes: { lb1: { address: 10.0.0.11 }, lb2: { address: 10.0.0.12 } }\n"
 #define NODES3 \
@@ -580,6 +581,29 @@ static void test_webhook_is_secret(void **state)
 	unload(&t);
 }
 
+/* The file may name the scenarios that there are, and no others. */
+static void test_drills(void **state)
+{
+	size_t here = 0, there = 0;
+
+	(void)state;
+	while (conf_drills[here]) {
+		here++;
+	}
+	for (; drill_scenarios[there]; there++) {
+		bool found = false;
+
+		for (size_t i = 0; i < here; i++) {
+			found = found || strcmp(conf_drills[i], drill_scenarios[there]->name) == 0;
+		}
+		if (!found) {
+			print_error("missing in conf_drills: %s\n", drill_scenarios[there]->name);
+		}
+		assert_true(found);
+	}
+	assert_int_equal(here, there);
+}
+
 int main(void)
 {
 	static struct rows r;
@@ -592,6 +616,7 @@ int main(void)
 	rows_add(&r, "many_conditions", test_many_conditions, NULL);
 	rows_add(&r, "named_check", test_named_check, NULL);
 	rows_add(&r, "pool_called_like_a_check", test_pool_like_check, NULL);
+	rows_add(&r, "drills", test_drills, NULL);
 	rows_add(&r, "low_priority", test_low_priority, NULL);
 	rows_add(&r, "self", test_self, NULL);
 	rows_add(&r, "webhook_is_secret", test_webhook_is_secret, NULL);
