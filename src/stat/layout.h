@@ -11,7 +11,7 @@
 #include "stat/board.h"
 
 #define BOARD_MAGIC  0x64726f6274736648ULL /* "Hfstbord" */
-#define BOARD_LAYOUT 2 /* to be raised when a struct here or in board.h changes */
+#define BOARD_LAYOUT 3 /* to be raised when a struct here or in board.h changes */
 
 #define BOARD_PAGE_SLOTS  8 /* blocks in one page */
 #define BOARD_TOUCH_WORDS (BOARD_SLOTS / BOARD_PAGE_SLOTS / 64)

@@ -103,7 +103,11 @@ struct board_vip {
 	uint64_t since_wall_ms;      /* of the state */
 	uint64_t heard_wall_ms;      /* last advertisement of the active node */
 	char peer[48];               /* address of the active node last heard; "" none */
-	char reason[160];            /* of the last transition */
+	/* What a successor of the process goes on with, see vrrp/relay.h; monotonic, 0: nothing. */
+	uint64_t relay_take_until;
+	uint64_t relay_keep_until;
+	char relay_from[48];
+	char reason[160]; /* of the last transition */
 	uint32_t nconditions;
 	struct board_condition conditions[BOARD_VIP_CONDITIONS];
 	uint64_t c[VIP_COUNTERS];

@@ -11,7 +11,8 @@
 #include "vrrp/impl.h"
 #include "vrrp/macvlan.h"
 
-#define LIFE_S 3
+#define LIFE_S   3
+#define LOOPBACK 1 /* its index in every network namespace */
 
 /* Adds or renews one; says a failure once, until it works again. */
 static void set(struct vrrp_instance *i, struct vrrp_held *h)
@@ -214,9 +215,13 @@ void vrrp_held_adapt(struct vrrp_instance *i)
 	}
 }
 
-/* Whether an instance that goes on as active holds it. */
+/* Whether an instance that goes on holds it. */
 static bool in_use(const struct vrrp *v, const struct net_ifaddr *a)
 {
+	/* Of a handover: relay_clean has been there. */
+	if (a->link == LOOPBACK && a->protocol == NETLINK_PROTO_HOLDFAST) {
+		return true;
+	}
 	for (unsigned k = 0; k < v->n; k++) {
 		for (unsigned h = 0; h < v->v[k]->nheld; h++) {
 			const struct vrrp_held *held = &v->v[k]->held[h];

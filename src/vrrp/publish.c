@@ -69,6 +69,21 @@ static bool holds_all(const struct vrrp_instance *i)
 	return i->nheld > 0;
 }
 
+static void write_relay(const struct vrrp_instance *i, struct board_vip *b)
+{
+	struct relay_state s = { 0 };
+	char text[NET_ADDR_TEXT];
+
+	if (i->relay != NULL) {
+		relay_state(i->relay, &s);
+	}
+	b->relaying = s.take_until != 0 || s.keep_until != 0;
+	b->relay_take_until = s.take_until;
+	b->relay_keep_until = s.keep_until;
+	(void)snprintf(b->relay_from, sizeof(b->relay_from), "%.*s", (int)sizeof(b->relay_from) - 1,
+	               s.take_until != 0 ? net_addr_host(&s.from, text) : "");
+}
+
 static void write_present(const struct vrrp_instance *i, struct board_vip *b)
 {
 	b->state = i->m.state;
@@ -80,7 +95,6 @@ static void write_present(const struct vrrp_instance *i, struct board_vip *b)
 	b->conflict = i->m.conflict;
 	b->holding = holds_all(i);
 	b->known = i->known;
-	b->relaying = i->relay != NULL && relay_active(i->relay);
 	b->active_interval_cs = i->m.active_interval_cs;
 	b->since_wall_ms = i->since_wall_ms;
 	b->heard_wall_ms = i->heard_wall_ms;
@@ -100,6 +114,7 @@ void vrrp_publish(struct vrrp_instance *i)
 	b->version = (uint8_t)i->conf->version;
 	b->base = (uint8_t)(own != NULL ? own->priority : 0);
 	write_present(i, b);
+	write_relay(i, b);
 	(void)snprintf(b->peer, sizeof(b->peer), "%.*s", (int)sizeof(b->peer) - 1,
 	               i->peer.len != 0 ? net_addr_host(&i->peer, text) : "");
 	(void)snprintf(b->reason, sizeof(b->reason), "%s", i->reason);

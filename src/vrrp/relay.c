@@ -257,6 +257,33 @@ bool relay_active(const struct relay *r)
 	return r->take.until != 0 || r->keep.until != 0;
 }
 
+void relay_state(const struct relay *r, struct relay_state *ret)
+{
+	/* What was stopped because its holder was heard begins with the next advertisement. */
+	*ret = (struct relay_state){ .take_until = r->take.until,
+		                     .keep_until = r->keep.until,
+		                     .from = r->take.from };
+}
+
+void relay_resume(struct relay *r, uint32_t link, const struct relay_state *s)
+{
+	uint64_t now = r->loop->now;
+	char why[160] = "";
+
+	CHECK_MAGIC(r, MAGIC);
+	if (s->take_until <= now) {
+		end_take(r, NULL);
+	} else if (relay_take(r, link, &s->from, s->take_until - now, why, sizeof(why)) != OK) {
+		log_warning("relay", r->name, "connections of the former holder will break: %s",
+		            why);
+	}
+	if (s->keep_until <= now) {
+		end_keep(r, NULL);
+	} else if (relay_keep(r, link, s->keep_until - now, why, sizeof(why)) != OK) {
+		log_warning("relay", r->name, "connections through this node will break: %s", why);
+	}
+}
+
 /* --- while it runs -------------------------------------------------------------------------- */
 
 /* When it cannot be asked, the deadline ends it. */

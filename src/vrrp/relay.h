@@ -48,4 +48,15 @@ void relay_heard(struct relay *r, const struct net_addr *from);
 /* Whether either runs, for the board. */
 bool relay_active(const struct relay *r);
 
+/* What runs, so that another process of this node can go on with it. */
+struct relay_state {
+	uint64_t take_until; /* monotonic ns; 0: does not run */
+	uint64_t keep_until;
+	struct net_addr from;
+};
+void relay_state(const struct relay *r, struct relay_state *ret);
+/* Goes on with it, or ends what does not run there. While that other process still lives as well:
+ * then there is no moment without rules. */
+void relay_resume(struct relay *r, uint32_t link, const struct relay_state *s);
+
 #endif

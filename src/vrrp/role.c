@@ -179,6 +179,21 @@ static void take_history(struct vrrp_instance *i, const struct board_vip *was)
 	(void)snprintf(i->reason, sizeof(i->reason), "%s", was->reason);
 }
 
+/* A handover that goes on. */
+static void take_relay(struct vrrp_instance *i, const struct board_vip *was)
+{
+	struct relay_state s = { .take_until = was->relay_take_until,
+		                 .keep_until = was->relay_keep_until };
+
+	if (i->relay == NULL || i->port.index == 0) {
+		return;
+	}
+	if (net_ip_parse(str_from(was->relay_from), &s.from) != OK) {
+		s.take_until = 0;
+	}
+	relay_resume(i->relay, i->port.index, &s);
+}
+
 static void begin(struct vrrp *v, struct vrrp_instance *i, const struct vrrp_addresses *all)
 {
 	struct vrrp_event as;
@@ -187,6 +202,7 @@ static void begin(struct vrrp *v, struct vrrp_instance *i, const struct vrrp_add
 	vrrp_port_read(i, all, &i->port);
 	if (atomic_load(&i->board->pid) != 0 && board_vip_read(i->board, &was)) {
 		take_history(i, &was);
+		take_relay(i, &was);
 		if (read_former(i, &as, &was)) {
 			vrrp_instance_resume(i, &as);
 			log_info("vip_resumed", i->name,
@@ -242,6 +258,7 @@ static void say_lacks(const struct vrrp *v)
 static void get_ready(struct vrrp *v)
 {
 	struct vrrp_addresses all;
+	struct board_vip was;
 
 	say_lacks(v);
 	add_all(v);
@@ -252,6 +269,9 @@ static void get_ready(struct vrrp *v)
 		vrrp_port_read(i, &all, &i->port);
 		if (i->port.index != 0) {
 			(void)vrrp_channel_get(i); /* said, if it still fails then */
+		}
+		if (v->former.fd >= 0 && board_vip_read(i->board, &was)) {
+			take_relay(i, &was);
 		}
 	}
 	vrrp_addresses_free(&all);

@@ -56,6 +56,7 @@ class Download(threading.Thread):
     def result(self):
         self.join(90)
         assert not self.is_alive(), f"hangs after {self.got} bytes"
+        self.conn.close()
         assert self.error is None, self.error
 
 
@@ -277,6 +278,29 @@ def test_the_daemon_is_killed_while_it_keeps_connections(pair):
     nothing_left(p, "lb2")
     wait_holder(p, "lb2", address)
     echo.close()
+
+
+@pytest.mark.limit(240)
+def test_upgrade_while_connections_are_kept(pair):
+    """Of the node that keeps them, and of the one that passes them on."""
+    p, address = start(pair, "ipv4")
+    echo = Echo(p, address)
+    downloads = [Download(p, address) for _ in range(3)]
+    assert p.lb1.cli("switchover", "web").returncode == 0
+    wait_holder(p, "lb2", address)
+    load = Requests(p, address)
+    for n in ("lb1", "lb2"):
+        before = p.nodes[n].role_pid("vrrp")
+        assert p.nodes[n].cli("upgrade").returncode == 0
+        wait_for(lambda n=n, before=before: p.nodes[n].role_pid("vrrp") not in (None, before),
+                 what=f"a new process for vrrp of {n}")
+        echo.say()
+    for d in downloads:
+        d.result()
+    echo.say()
+    load.stop()
+    echo.close()
+    nothing_left(p, "lb1")
 
 
 def test_the_last_connection_ends_the_handover(pair):
