@@ -117,7 +117,7 @@ struct vrrp_instance {
 	struct net_addr peer;   /* the active node last heard; family 0: none */
 	uint64_t heard_wall_ms; /* when */
 	uint64_t heard_at;      /* last advertisement of a node that is active; 0: never */
-	bool known;             /* another node was heard once, active or standing by */
+	bool known;             /* another node was heard once, or is one of the unicast peers */
 	uint64_t standby_at;    /* the next word to the active node that we stand by */
 	uint64_t handed_at;     /* gave it up by order; 0: not */
 	uint64_t handed_until;  /* so long is waited for another one */

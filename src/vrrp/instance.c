@@ -79,6 +79,7 @@ void vrrp_instance_configure(struct vrrp_instance *i, const struct conf_vip *con
 		i->said[i->nsaid++] = conf->addresses[k].ip;
 	}
 	set_peers(i);
+	i->known |= conf->unicast_peers && i->npeers > 0; /* they say no more than they must */
 	vrrp_instance_rules(i, &rules);
 	e.rules = &rules;
 	if (i->m.state != VIP_OUT) {
@@ -337,6 +338,12 @@ void vrrp_group_step(struct vrrp_instance *i, const struct vrrp_event *e)
 	unsigned at = 0;
 	unsigned n = group_of(i, members, &at);
 
+	/* Where one could not follow, none is appointed. */
+	for (unsigned k = 0; k < n && e->kind == VRRP_EVENT_APPOINT; k++) {
+		if (members[k]->m.state == VIP_OUT) {
+			return;
+		}
+	}
 	for (unsigned k = 0; k < n; k++) {
 		struct vrrp_event copy = *e;
 

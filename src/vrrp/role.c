@@ -175,7 +175,7 @@ static void take_history(struct vrrp_instance *i, const struct board_vip *was)
 {
 	i->since_wall_ms = was->since_wall_ms;
 	i->heard_wall_ms = was->heard_wall_ms;
-	i->known = was->known;
+	i->known |= was->known != 0;
 	(void)snprintf(i->reason, sizeof(i->reason), "%s", was->reason);
 }
 

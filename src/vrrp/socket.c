@@ -228,12 +228,17 @@ void vrrp_send(struct vrrp_instance *i, unsigned priority)
 	vrrp_send_to(i, priority, &group);
 }
 
-/* Beyond the standard: says something to the active node alone. */
+/* Beyond the standard: says something to the active node alone. Not among unicast peers: there
+ * other speakers see it, and complain. */
 static void send_word(struct vrrp_instance *i, enum vrrp_type type)
 {
 	uint8_t packet[VRRP_MAX_PACKET];
-	size_t len = write_packet(i, packet, i->m.priority, &i->peer);
+	size_t len;
 
+	if (i->conf->unicast_peers) {
+		return;
+	}
+	len = write_packet(i, packet, i->m.priority, &i->peer);
 	packet[0] = (uint8_t)((packet[0] & 0xf0) | type);
 	(void)send_bytes(i, packet, len, &i->peer);
 }
