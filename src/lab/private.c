@@ -2,7 +2,8 @@
 /*
  * A node's own folders: where the file has it make sockets and logs, an overlay shows the machine's
  * folder and keeps in memory what the node changes. So nodes do not meet in one file, and the
- * machine's stays as it is. A host's child of the keeper, in the host's mount namespace.
+ * machine's stays as it is. The machine's log daemons are hidden. A host's child of the keeper, in
+ * the host's mount namespace.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -101,11 +102,26 @@ static void say(const struct lab_host *h, const char *folder)
 	        strerror(errno));
 }
 
+/* What a node tells journald or syslog belongs into its log, not into the machine's: without a
+ * daemon to tell, it goes to standard error. */
+static void hide_log_daemons(void)
+{
+	static const char journal[] = "/run/systemd/journal";
+
+	if (access(journal, F_OK) == 0 &&
+	    mount("tmpfs", journal, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") != 0)
+		fprintf(stderr, "cannot hide %s: %s\n", journal, strerror(errno));
+	if (access("/dev/log", F_OK) == 0 &&
+	    mount("/dev/null", "/dev/log", NULL, MS_BIND, NULL) != 0)
+		fprintf(stderr, "cannot hide /dev/log: %s\n", strerror(errno));
+}
+
 void lab_private_folders(const struct keeper *k, const struct lab_host *h)
 {
 	char place[PLACE], found[LAB_MAX_FOLDERS][LAB_FOLDER];
 	unsigned n = 0;
 
+	hide_log_daemons();
 	if (k->plan.nfolders == 0)
 		return;
 	snprintf(place, sizeof(place), "%s/nodes/%s/files", k->dir, h->name);

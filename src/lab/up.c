@@ -71,6 +71,28 @@ static int check_lengths(struct up *u)
 	return OK;
 }
 
+/* All namespaces share one table of neighbours: a lab that fills it would cut off the machine as
+ * well. Each node talks to each other host. */
+static int check_neighbours(struct up *u)
+{
+	unsigned nodes = u->k->plan.nnodes, others = u->k->plan.nhosts - nodes;
+	unsigned need = nodes * (nodes - 1) + 2 * nodes * others + 2 * others;
+	struct buf b = BUF_INIT;
+	uint64_t room = 0;
+
+	if (buf_read_file(&b, "/proc/sys/net/ipv4/neigh/default/gc_thresh3", 64) == OK)
+		str_to_u64(str_trim(str_n(b.p, b.len - (b.len > 0))), UINT32_MAX, &room);
+	buf_free(&b);
+	if (room == 0 || need <= room / 4 * 3)
+		return OK;
+	snprintf(u->why, sizeof(u->why),
+	         "%u hosts need up to %u entries in this machine's table of neighbours, which has "
+	         "%llu for all: sysctl net.ipv4.neigh.default.gc_thresh3=%u (and for IPv6 "
+	         "net.ipv6.neigh.default.gc_thresh3), or a file with fewer servers",
+	         u->k->plan.nhosts, need, (unsigned long long)room, 2 * need);
+	return ERR_TOO_LARGE;
+}
+
 static int plan(struct up *u)
 {
 	struct conf_problems problems = { 0 };
@@ -292,6 +314,8 @@ int lab_up(const struct lab_options *o)
 		err = lab_dir_path(u.k->name, o->dir, u.k->dir, u.why, sizeof(u.why));
 	if (err == OK)
 		err = check_lengths(&u);
+	if (err == OK)
+		err = check_neighbours(&u);
 	if (err == OK)
 		err = lab_dir_take(u.k->dir, &u.k->lock, u.why, sizeof(u.why));
 	if (err == OK) {

@@ -365,6 +365,19 @@ def test_a_node_that_cannot_run_is_told(lab):
     assert not os.path.exists(made.state)
 
 
+def test_more_than_the_machine_holds_is_refused(lab):
+    servers = ", ".join(f"s{i}: 10.77.{1 + i // 100}.{1 + i % 100}:80" for i in range(200))
+    nodes = "".join(f"  n{i}: {{ address: 10.77.0.{20 + i} }}\n" for i in range(20))
+    made = lab(conf="nodes:\n" + nodes + "listeners: { http: { bind: '*:80' } }\n"
+               "routes: { all: { to: web } }\n" f"pools: {{ web: {{ servers: {{ {servers} }} }} }}\n",
+               up=False)
+    with open("/proc/sys/net/ipv4/neigh/default/gc_thresh3", encoding="utf-8") as f:
+        if int(f.read()) > 10000:
+            return # this machine has room for it
+    done = made.cli("up", "-c", made.conf)
+    assert done.returncode == 1 and "gc_thresh3" in done.stderr, done.stderr
+
+
 # --- what is built ----------------------------------------------------------------------------
 
 def test_hosts(pair):

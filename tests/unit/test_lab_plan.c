@@ -227,6 +227,25 @@ static void test_limits(void **state)
 	buf_free(&b);
 }
 
+static void test_folders(void **state)
+{
+	struct planned p = { 0 };
+
+	(void)state;
+	make(&p, "listeners:\n"
+	         "  a: { bind: [\"*:80\", \"unix:/run/shop/deep/a.sock\"] }\n"
+	         "  b: { bind: [\"unix:/run/b.sock\", \"unix:/run/c.sock\"], access_log: { path: "
+	         "/var/log/shop/access.log } }\n"
+	         "  c: { bind: \"unix:/d.sock\", access_log: { path: stderr } }\n"
+	         "routes: { all: { to: web } }\n" SERVER);
+	assert_int_equal(p.err, OK);
+	assert_int_equal(p.plan.nfolders, 3);
+	assert_string_equal(p.plan.folders[0], "/run");
+	assert_string_equal(p.plan.folders[1], "/var/log/shop");
+	assert_string_equal(p.plan.folders[2], "/run/shop/deep");
+	drop(&p);
+}
+
 static void test_client_is_taken(void **state)
 {
 	struct planned p = { 0 };
@@ -243,9 +262,8 @@ static void test_client_is_taken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),
-		cmocka_unit_test(test_control),
-		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_cases),           cmocka_unit_test(test_control),
+		cmocka_unit_test(test_limits),          cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_client_is_taken),
 	};
 
