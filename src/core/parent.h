@@ -359,7 +359,7 @@ struct stop {
 	bool others;   /* proxies have ended, the rest was told */
 	struct loop_timer yield;
 	struct loop_timer sockets;
-	struct loop_timer deadline;
+	struct loop_timer hooks;
 };
 
 void stop_begin(struct parent *p, const char *why);

@@ -15,6 +15,7 @@
 #define STOP_YIELD  (2 * NS_PER_S)
 #define STOP_QUEUED (100 * NS_PER_MS) /* proxies empty the queues of their sockets */
 #define STOP_OTHERS (3 * NS_PER_S)
+#define STOP_HOOKS  (10 * NS_PER_S) /* all hooks together, once every role has ended */
 
 static bool have_proxies(struct parent *p)
 {
@@ -112,6 +113,23 @@ void stop_at_once(struct parent *p)
 	stop_child_died(p);
 }
 
+static void on_hooks_timer(struct loop_timer *t)
+{
+	struct parent *p = CONTAINER_OF(t, struct parent, stop.hooks);
+
+	hook_end_all(p);
+	stop_child_died(p);
+}
+
+/* The last words of virtual IPs are worth a little time. */
+static void wait_for_hooks(struct parent *p)
+{
+	if (p->stop.hooks.due != 0)
+		return;
+	p->stop.hooks.fn = on_hooks_timer;
+	loop_timer_set(p->loop, &p->stop.hooks, STOP_HOOKS);
+}
+
 void stop_child_died(struct parent *p)
 {
 	struct child *c;
@@ -119,8 +137,10 @@ void stop_child_died(struct parent *p)
 	if (!p->stop.begun)
 		return;
 	if (TAILQ_EMPTY(&p->children)) {
-		if (hook_busy(p))
-			return; /* within their time limits */
+		if (hook_busy(p)) {
+			wait_for_hooks(p);
+			return;
+		}
 		listen_sweep(&p->sockets, NULL);
 		p->loop->stop = true;
 		return;

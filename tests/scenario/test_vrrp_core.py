@@ -113,6 +113,7 @@ class Watch:
 # --- a role that not every node needs -----------------------------------------------------------
 
 
+@pytest.mark.sanitize
 def test_the_role_comes_and_goes_with_the_file(start, net):
     node = start(conf_for(vips=False))
     assert set(roles(node)) == {"check", "proxy", "control"}
@@ -202,6 +203,7 @@ def check_order_of_end(node, net):
     assert not net.holds(VIP)
 
 
+@pytest.mark.sanitize
 def test_the_address_is_given_up_before_the_proxies_end(start, net):
     node = start(conf_for())
     wait_address(net)
@@ -243,6 +245,7 @@ def test_a_role_that_hangs_does_not_hold_up_the_end(start, net):
 # --- replaced, killed ---------------------------------------------------------------------------
 
 
+@pytest.mark.sanitize
 @pytest.mark.limit(180)
 def test_upgrade_replaces_it_without_dropping_the_address(start, net):
     node = start(conf_for())
@@ -362,6 +365,7 @@ def told(folder):
         return []
 
 
+@pytest.mark.sanitize
 def test_hooks_run_in_order_with_their_environment(start, net, folder):
     node = start(conf_for(exec=[hook(folder, "time.sleep(0.1)")]))
     wait_address(net)
@@ -421,3 +425,66 @@ def test_a_hook_that_runs_outlives_an_upgrade(start, net, folder):
     assert node.cli("upgrade").returncode == 0
     wait_for(lambda: os.path.exists(os.path.join(folder, "doneactive")), what="hook at its end")
     assert "hook_failed" not in node.log
+
+
+# --- trouble ------------------------------------------------------------------------------------
+
+
+@pytest.mark.limit(200)
+def test_in_a_crash_loop_the_address_goes_before_clients_are_refused(lan, node):
+    """The proxy of the active node is killed as soon as it is seen."""
+    lan = lan("crash")
+    hosts = [lan.host("lb1", "10.77.0.11/24"), lan.host("lb2", "10.77.0.12/24")]
+    nodes = [node(conf_for(), host=h) for h in hosts]
+    wait_for(lambda: hosts[0].holds(VIP) and not hosts[1].holds(VIP), what="lb1 has the address")
+
+    def kill_again():
+        for pid in nodes[0].pids("proxy"):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return '"crash_loop"' in nodes[0].log
+    wait_for(kill_again, 90, "crash loop", every=0.002)
+    lines = events(nodes[0])
+    closed = place(lines, event="crash_loop")
+    active = place(lines, area="vrrp", event="vip_active")
+    given_up = active + place(lines[active:], area="vrrp", object="web", text="was active")
+    assert given_up < closed
+    wait_for(lambda: hosts[1].holds(VIP), what="lb2 has the address")
+    wait_for(lambda: hosts[0].holds(VIP) and not hosts[1].holds(VIP), 90, "lb1 has it again")
+
+
+def test_roles_of_an_ordinary_user_in_a_user_namespace(folder):
+    """Root of a namespace without other ids: no warning, and no capabilities but vrrp's."""
+    path = os.path.join(folder, "holdfast.yaml")
+    with open(path, "w", encoding="ascii") as f:
+        json.dump(conf_for(), f)
+    script = (f"ip link set lo up; exec {HOLDFAST} run -c {path} --node lb1 "
+              f"--state {os.path.join(folder, 's')}")
+    program = subprocess.Popen(["unshare", "-Urn", "sh", "-c", script], user=65534, group=65534,
+                               extra_groups=[], stdin=subprocess.DEVNULL, cwd=folder,
+                               stderr=subprocess.PIPE, text=True,
+                               env=dict(os.environ, NO_COLOR="1", HOME=folder))
+    try:
+        lines = []
+        for text in program.stderr:
+            if "unshare failed" in text or "Operation not permitted" in text:
+                pytest.skip("this kernel gives ordinary users no namespaces")
+            if text.startswith("{"):
+                lines.append(json.loads(text))
+                if lines[-1]["event"] == "node_ready":
+                    break
+        about = [line for line in lines if line["event"] == "privilege"]
+        assert any("root of this user namespace" in line["text"] for line in about)
+        assert all(line["level"] == "info" for line in about)
+        assert place(lines, event="role_ready", object="vrrp") >= 0
+        for line in lines:
+            if line["event"] == "role_start":
+                of = fields(int(line["text"].split()[-1]))
+                wanted = sum(1 << n for n in CAPABILITIES.values())
+                assert int(of["CapEff"], 16) == (wanted if line["object"] == "vrrp" else 0)
+    finally:
+        program.terminate()
+        program.stderr.read()
+        assert program.wait(30 * SLOW) == 0
