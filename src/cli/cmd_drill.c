@@ -251,7 +251,7 @@ static const struct cli_option drill_options_rows[] = {
 
 const struct cli_command cmd_drill = {
 	.name = "drill",
-	.arguments = "[SCENARIO…]",
+	.arguments = "[SCENARIO ...]",
 	.help = "break the cluster and measure what users would have seen",
 	.more =
 	    "A client asks through the virtual IP, a new connection every 5 ms and 50 requests a "

@@ -105,7 +105,9 @@ struct drill {
 	const struct drill_options *o;
 	struct conf_loaded *loaded;
 	const struct conf *conf;
-	bool in_lab, own_lab;
+	bool in_lab;
+	pid_t guard; /* takes our own lab down when we end; 0: not ours */
+	int guard_fd;
 	char lab[LAB_DIR];
 	char dir[64];    /* own: the copy of the file that a reload changes; "" none */
 	char change[96]; /* that changed file; "" none */

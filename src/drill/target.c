@@ -4,10 +4,12 @@
  * the servers behind; in a running lab, in one that is made for the drill, or in production.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -239,8 +241,56 @@ static int copy_file(struct drill *d, const char *path, char *copy, size_t size)
 	return err;
 }
 
+/* NULL: the only one that runs. */
+static const char *lab_name(const struct drill *d)
+{
+	if (d->o->lab || !d->loaded)
+		return d->o->lab;
+	return d->conf->cluster.len > 0 ? d->conf->cluster.s : "lab";
+}
+
+static void remove_files(const struct drill *d)
+{
+	char path[128];
+
+	if (d->dir[0] == '\0')
+		return;
+	snprintf(path, sizeof(path), "%s/change.yaml", d->dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/holdfast.yaml", d->dir);
+	unlink(path);
+	rmdir(d->dir);
+}
+
+/* Waits in a process of its own for the end of the drill, however it ends, and takes its lab down.
+ * Before the drill has threads. */
+static int guard_start(struct drill *d)
+{
+	char why[256];
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return ERR_SYSTEM;
+	d->guard = fork();
+	if (d->guard == 0) {
+		setsid();
+		close(fds[1]);
+		while (read(fds[0], why, sizeof(why)) < 0 && errno == EINTR) {
+		}
+		if (lab_down(d->lab, why, sizeof(why)) != OK)
+			fprintf(stderr, "holdfast drill: the lab could not be taken down: %s\n",
+			        why);
+		remove_files(d);
+		_exit(0);
+	}
+	close(fds[0]);
+	d->guard_fd = fds[1];
+	return d->guard > 0 ? OK : ERR_SYSTEM;
+}
+
 static int lab_start(struct drill *d)
 {
+	int err;
 	char copy[128];
 	const char *path = copy;
 	struct lab_options o = { .name = d->o->lab, .binary = d->binary };
@@ -252,10 +302,8 @@ static int lab_start(struct drill *d)
 	o.conf_path = path;
 	if (lab_up(&o) != 0)
 		return drill_fail(d, ERR_UNEXPECTED, "the lab could not be brought up");
-	d->own_lab = true;
-	return lab_find(d->o->lab ? d->o->lab
-	                          : (d->conf->cluster.len > 0 ? d->conf->cluster.s : "lab"),
-	                NULL, d->lab, sizeof(d->lab), d->why, sizeof(d->why));
+	err = lab_find(lab_name(d), NULL, d->lab, sizeof(d->lab), d->why, sizeof(d->why));
+	return err == OK ? guard_start(d) : err;
 }
 
 static int ask(struct drill *d, json_t *request, json_t **ret)
@@ -343,10 +391,8 @@ static int target_lab(struct drill *d)
 		err = load(d, d->o->conf_path);
 	if (err != OK)
 		return err;
-	if (lab_find(d->o->lab                               ? d->o->lab
-	             : d->loaded && d->conf->cluster.len > 0 ? d->conf->cluster.s
-	                                                     : NULL,
-	             NULL, d->lab, sizeof(d->lab), d->why, sizeof(d->why)) != OK) {
+	/* With a file only a lab of its name is meant, never just any that runs. */
+	if (lab_find(lab_name(d), NULL, d->lab, sizeof(d->lab), d->why, sizeof(d->why)) != OK) {
 		if (!d->o->conf_path)
 			return ERR_NOT_FOUND;
 		err = lab_start(d);
@@ -402,16 +448,11 @@ int drill_target(struct drill *d)
 
 void drill_target_close(struct drill *d)
 {
-	char why[256], path[128];
-
-	if (d->own_lab && lab_down(d->lab, why, sizeof(why)) != OK)
-		fprintf(stderr, "holdfast drill: the lab could not be taken down: %s\n", why);
-	if (d->dir[0] != '\0') {
-		snprintf(path, sizeof(path), "%s/change.yaml", d->dir);
-		unlink(path);
-		snprintf(path, sizeof(path), "%s/holdfast.yaml", d->dir);
-		unlink(path);
-		rmdir(d->dir);
+	if (d->guard > 0) {
+		close(d->guard_fd);
+		waitpid(d->guard, NULL, 0);
+	} else {
+		remove_files(d);
 	}
 	conf_free(d->loaded);
 }
