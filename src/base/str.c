@@ -27,6 +27,14 @@ bool str_eq_nocase(struct str a, struct str b)
 	return true;
 }
 
+int str_compare(struct str a, struct str b)
+{
+	size_t n = a.len < b.len ? a.len : b.len;
+	int order = n ? memcmp(a.s, b.s, n) : 0;
+
+	return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 bool str_starts(struct str s, struct str prefix)
 {
 	return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.s, prefix.s, prefix.len) == 0);

@@ -39,6 +39,8 @@ static inline bool str_eq(struct str a, struct str b)
 /* ASCII letters compare without case. */
 bool str_eq_nocase(struct str a, struct str b);
 bool str_starts(struct str s, struct str prefix);
+/* As memcmp orders them, a shorter one before what it begins; < 0, 0, > 0. */
+int str_compare(struct str a, struct str b);
 bool str_ends(struct str s, struct str suffix);
 
 /* Without blanks and tabs at both ends. */

@@ -118,13 +118,6 @@ static void diff_group(struct diff *d, const struct row *row, const void *a, con
 	}
 }
 
-static int compare_names(struct str a, struct str b)
-{
-	int order = memcmp(a.s, b.s, MIN(a.len, b.len));
-
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 /* Two sorted arrays of named things, side by side. */
 static void diff_map(struct diff *d, const struct row *row, const void *a, const void *b)
 {
@@ -133,10 +126,9 @@ static void diff_map(struct diff *d, const struct row *row, const void *a, const
 	size_t size = row->sub->size, before;
 
 	while (nx || ny) {
-		int order = nx == 0 ? 1
-		            : ny == 0
-		                ? -1
-		                : compare_names(*(const struct str *)x, *(const struct str *)y);
+		int order = nx == 0   ? 1
+		            : ny == 0 ? -1
+		                      : str_compare(*(const struct str *)x, *(const struct str *)y);
 
 		before = enter(d, *(const struct str *)(order <= 0 ? x : y));
 		if (order < 0) {

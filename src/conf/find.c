@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Looking things up by name: the arrays are sorted. */
-#include "base/check.h"
 #include "conf/conf.h"
-
-static int compare_names(struct str a, struct str b)
-{
-	int order = memcmp(a.s, b.s, MIN(a.len, b.len));
-
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
 
 /* The element of that name in an array of structs that start with their name. */
 static const void *find(const void *v, uint32_t n, size_t size, struct str name)
@@ -18,7 +10,7 @@ static const void *find(const void *v, uint32_t n, size_t size, struct str name)
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
 		const char *element = (const char *)v + mid * size;
-		int order = compare_names(*(const struct str *)element, name);
+		int order = str_compare(*(const struct str *)element, name);
 
 		if (order == 0) {
 			return element;

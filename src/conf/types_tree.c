@@ -194,9 +194,8 @@ static int compare_nodes(const void *pa, const void *pb)
 {
 	const struct node *a = *(const struct node *const *)pa,
 	                  *b = *(const struct node *const *)pb;
-	int order = memcmp(a->key.s, b->key.s, MIN(a->key.len, b->key.len));
 
-	return order ? order : (a->key.len > b->key.len) - (a->key.len < b->key.len);
+	return str_compare(a->key, b->key);
 }
 
 /* An object with all defaults to copy from. */

@@ -168,9 +168,8 @@ const struct row_type type_vip_addresses = { "a list of addresses with their pre
 static int compare_vip_nodes(const void *pa, const void *pb)
 {
 	const struct conf_vip_node *a = pa, *b = pb;
-	int order = memcmp(a->name.s, b->name.s, MIN(a->name.len, b->name.len));
 
-	return order ? order : (a->name.len > b->name.len) - (a->name.len < b->name.len);
+	return str_compare(a->name, b->name);
 }
 
 static void priorities_read(struct load *l, const struct row *row, const struct node *n,

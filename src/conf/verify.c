@@ -231,19 +231,12 @@ struct entry {
 	uint32_t route;
 };
 
-static int compare_str(struct str a, struct str b)
-{
-	int order = memcmp(a.s ? a.s : "", b.s ? b.s : "", MIN(a.len, b.len));
-
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int compare_entries(const void *pa, const void *pb)
 {
 	const struct entry *a = pa, *b = pb;
-	int order = compare_str(a->host, b->host);
+	int order = str_compare(a->host, b->host);
 
-	order = order ? order : compare_str(a->path, b->path);
+	order = order ? order : str_compare(a->path, b->path);
 	if (order) {
 		return order;
 	}

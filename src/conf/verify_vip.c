@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What only the whole shows of virtual IPs and named checks: references, and rules between them. */
-#include <stdio.h>
 
 #include "base/check.h"
 #include "conf/load.h"

@@ -71,7 +71,7 @@ extern const char *const vip_counter_series[VIP_COUNTERS];
 extern const char *const vip_counter_help[VIP_COUNTERS];
 
 struct board_condition {
-	char name[64]; /* "pool.web" */
+	char name[72]; /* "pool.web" */
 	uint8_t known;
 	uint8_t well;
 	uint64_t since_wall_ms;

@@ -36,6 +36,18 @@ static void test_eq_nocase(void **state)
 	assert_true(str_eq_nocase(STR_NONE, STR("")));
 }
 
+static void test_compare(void **state)
+{
+	(void)state;
+	assert_int_equal(str_compare(STR("ab"), STR("ab")), 0);
+	assert_true(str_compare(STR("a"), STR("ab")) < 0);
+	assert_true(str_compare(STR("b"), STR("ab")) > 0);
+	assert_true(str_compare(STR("\xc3"), STR("z")) > 0); /* bytes, not letters */
+	assert_int_equal(str_compare(STR_NONE, STR("")), 0);
+	assert_true(str_compare(STR_NONE, STR("a")) < 0);
+	assert_true(str_compare(STR("a"), STR_NONE) > 0);
+}
+
 static void test_starts_ends(void **state)
 {
 	(void)state;
@@ -147,11 +159,17 @@ static void test_err_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_eq),          cmocka_unit_test(test_eq_nocase),
-		cmocka_unit_test(test_starts_ends), cmocka_unit_test(test_trim),
-		cmocka_unit_test(test_split),       cmocka_unit_test(test_split_in_place),
-		cmocka_unit_test(test_number),      cmocka_unit_test(test_number_refused),
-		cmocka_unit_test(test_distance),    cmocka_unit_test(test_err_text),
+		cmocka_unit_test(test_eq),
+		cmocka_unit_test(test_eq_nocase),
+		cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_starts_ends),
+		cmocka_unit_test(test_trim),
+		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_split_in_place),
+		cmocka_unit_test(test_number),
+		cmocka_unit_test(test_number_refused),
+		cmocka_unit_test(test_distance),
+		cmocka_unit_test(test_err_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
