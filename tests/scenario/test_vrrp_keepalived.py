@@ -385,6 +385,38 @@ def test_two_addresses_crosswise(stage, our_node):
     assert k.complaints() == []
 
 
+def test_sync_group(stage, our_node):
+    """Two addresses that move together, on both sides; one of ours gives way, and both do."""
+    case = Case()
+    conf = case.holdfast(200, sync_group="both")
+    conf["virtual_ips"]["other"] = {
+        "address": "10.77.0.101/24", "interface": "eth0", "router_id": 52, "advertise": "200ms",
+        "priority": {"ours": 200, "theirs": 100}, "sync_group": "both"}
+    # It is there first, and is heard: a node that only stands by says nothing, and a switchover to
+    # nobody is refused.
+    k = stage.keepalived("vrrp_sync_group both {\ngroup {\nweb\nother\n}\n}\n",
+                         case.keepalived(100),
+                         instance("other", 52, ["10.77.0.101/24"], 100, interval=0.2))
+    for address in (VIP, "10.77.0.101"):
+        stage.held_by(stage.theirs, address)
+    n = our_node(conf)
+    for address in (VIP, "10.77.0.101"):
+        stage.held_by(stage.ours, address)
+    # The operator takes one of them away: the other goes with it, and both stay away.
+    done = n.cli("switchover", "web")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for address in (VIP, "10.77.0.101"):
+        stage.held_by(stage.theirs, address)
+    heard = vip_of(n)["counters"]["advertisements_received_total"]
+    wait_for(lambda: vip_of(n)["counters"]["advertisements_received_total"] >= heard + 10)
+    for address in (VIP, "10.77.0.101"):
+        stage.held_by(stage.theirs, address)
+    k.stop()
+    for address in (VIP, "10.77.0.101"):
+        stage.held_by(stage.ours, address)
+    assert k.complaints() == []
+
+
 def test_the_checksum_without_the_pseudo_header(stage, our_node):
     """keepalived does not take it, as facts have it; ours takes both: it stays the only one that
     hears the other."""
