@@ -99,7 +99,8 @@ static uint8_t effective_priority(const struct vrrp_machine *m)
 	return (uint8_t)(m->rules.priority - m->health.weight);
 }
 
-/* A running Active_Down_Timer keeps its beginning and gets the skew of the new priority. */
+/* A running Active_Down_Timer keeps its beginning and gets the skew of the new priority; it may be
+ * due thereby. */
 static bool update_priority(struct vrrp_machine *m)
 {
 	uint64_t skew = vrrp_skew_ns(m);
@@ -109,7 +110,7 @@ static bool update_priority(struct vrrp_machine *m)
 	if (m->priority == before)
 		return false;
 	if (m->down_at != 0)
-		m->down_at = MAX(m->down_at + vrrp_skew_ns(m) - skew, m->clock);
+		m->down_at += vrrp_skew_ns(m) - skew;
 	if (in_band(m, before))
 		m->preempt_at = 0; /* it waits anew after it was not well */
 	return true;

@@ -391,6 +391,9 @@ static void test_low_band(void **state)
 	check_run(usual, "start@0 low@100 wait@4500",
 	          STARTED "3992.19 ADD ADVERTISE ANNOUNCE 2 -> active: no active node was heard\n");
 	check_run(usual, "start@0 low@100 well@200 wait@3500", TO_ACTIVE);
+	/* Its beginning is kept, even where it is due for a moment. */
+	check_run(usual, "start@0 low@100 well@3900 low@3901 wait@4000",
+	          STARTED "3992.19 ADD ADVERTISE ANNOUNCE 2 -> active: no active node was heard\n");
 }
 
 static void test_a_well_backup_takes_over_from_the_low_band(void **state)
