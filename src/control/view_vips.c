@@ -26,28 +26,42 @@ bool view_vip_is_ours(const struct api *a, const struct conf_vip *v)
 	return a->conf->self != CONF_NO_NODE && conf_vip_node(v, a->conf->self) != NULL;
 }
 
-/* The name of the node with that address; "" where none has it. */
-static struct str node_of(const struct conf *c, const char *address)
+/* The other one of two nodes that may hold it; NULL where there are more, or this is none of them.
+ */
+static const struct conf_node *other_of_two(const struct api *a, const struct conf_vip *v)
 {
+	if (v->nnodes != 2 || !view_vip_is_ours(a, v))
+		return NULL;
+	return &a->conf->nodes[v->nodes[v->nodes[0].node == a->conf->self].node];
+}
+
+/* Which node the one that was last heard is; "" where it is not known. IPv6 is spoken from
+ * link-local addresses, which the configuration does not have. */
+static struct str peer_node(const struct api *a, const struct conf_vip *v,
+                            const struct board_vip *b)
+{
+	const struct conf_node *other = other_of_two(a, v);
 	char text[NET_ADDR_TEXT];
 
-	for (uint32_t i = 0; i < c->nnodes && *address != '\0'; i++) {
-		if (strcmp(net_addr_host(&c->nodes[i].ip, text), address) == 0)
-			return c->nodes[i].name;
+	if (b->peer[0] == '\0')
+		return STR("");
+	for (uint32_t i = 0; i < a->conf->nnodes; i++) {
+		if (strcmp(net_addr_host(&a->conf->nodes[i].ip, text), b->peer) == 0)
+			return a->conf->nodes[i].name;
 	}
-	return STR("");
+	return other != NULL && strncmp(b->peer, "fe80:", 5) == 0 ? other->name : STR("");
 }
 
 /* Who holds it, as far as this node knows; "" when nobody is known to. */
-static struct str holder_of(const struct api *a, const struct board_vip *b)
+static struct str holder_of(const struct api *a, const struct conf_vip *v,
+                            const struct board_vip *b)
 {
-	struct str peer;
+	struct str peer = peer_node(a, v, b);
 
 	if (b->state == VIP_ACTIVE)
 		return str_from(board_node(a->board)->node);
 	if (b->state != VIP_BACKUP)
 		return STR("");
-	peer = node_of(a->conf, b->peer);
 	return peer.len > 0 ? peer : str_from(b->peer);
 }
 
@@ -112,17 +126,19 @@ static void put_conf(const struct api *a, struct jw *w, const struct conf_vip *v
 	jw_close(w, ']');
 }
 
-static void put_state(const struct api *a, struct jw *w, const struct board_vip *b)
+static void put_state(const struct api *a, struct jw *w, const struct conf_vip *v,
+                      const struct board_vip *b)
 {
 	jw_text(w, "state", vip_state_name[b->state]);
 	jw_text(w, "reason", b->reason);
 	jw_time(w, "since", b->since_wall_ms);
-	jw_str(w, "holder", holder_of(a, b));
+	jw_str(w, "holder", holder_of(a, v, b));
 	jw_u64(w, "priority", b->priority);
 	jw_u64(w, "base_priority", b->base);
 	jw_text(w, "peer", b->peer);
-	jw_str(w, "peer_node", node_of(a->conf, b->peer));
+	jw_str(w, "peer_node", peer_node(a, v, b));
 	jw_u64(w, "peer_priority", b->peer_priority);
+	jw_bool(w, "peer_known", b->known != 0);
 	jw_time(w, "heard", b->heard_wall_ms);
 	jw_u64(w, "active_interval_ms", (uint64_t)b->active_interval_cs * 10);
 	jw_bool(w, "holding", b->holding != 0);
@@ -146,7 +162,7 @@ void view_vips(const struct api *a, struct jw *w)
 		}
 		jw_open(w, NULL, '{');
 		put_conf(a, w, v);
-		put_state(a, w, &b);
+		put_state(a, w, v, &b);
 		put_conditions(w, &b);
 		put_counters(w, &b);
 		jw_close(w, '}');
@@ -164,7 +180,7 @@ void view_vips_brief(const struct api *a, struct jw *w)
 			continue;
 		jw_open(w, NULL, '{');
 		jw_str(w, "name", a->conf->vips[i].name);
-		put_state(a, w, &b);
+		put_state(a, w, &a->conf->vips[i], &b);
 		put_conditions(w, &b);
 		put_counters(w, &b);
 		jw_close(w, '}');

@@ -2,14 +2,26 @@
 """A pair of nodes that share an address, in namespaces: lb1 is preferred, lb2 stands by; a client,
 a gateway, and test servers beside them."""
 
+import socket
 import subprocess
 
 from harness import HOLDFAST, wait_for
-from wire import http
+from wire import Conn, http
 
 VIP = "10.77.0.100"
 VIP6 = "fd00:77::100"
 ADVERTISE_MS = 100
+
+
+def reaches(host, address, port=9):
+    """Whether a host gets an answer from an address, be it a refusal."""
+    try:
+        with host.inside(), socket.create_connection((address, port), timeout=1):
+            return True
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
 
 
 class Servers:
@@ -28,6 +40,11 @@ class Servers:
         self.procs[name] = self.host.popen(
             HOLDFAST, "whoami", "--bind", self.binds[name], "--name", name,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def answers():
+            with self.host.inside(), Conn((self.binds[name].split(":")[0], 80), 5):
+                return True
+        wait_for(answers, what=f"server {name}")
 
     def kill(self, name):
         proc = self.procs.pop(name)
@@ -71,7 +88,7 @@ class Pair:
             "listeners": {"http": {"bind": "*:80"}},
             "routes": {"all": {"to": "web"}},
             "pools": {"web": {
-                "check": {"http": "/health", "interval": "200ms", "timeout": "190ms", "rise": 1,
+                "check": {"http": "/health", "interval": "1s", "timeout": "900ms", "rise": 1,
                           "fall": 2},
                 "servers": dict(self.servers.binds)}},
         }
@@ -79,15 +96,31 @@ class Pair:
             self._change(name, c)
         return c
 
-    def start(self, *names, both=True):
-        """Starts the nodes (both unless named) and waits until one holds the address."""
+    def is_well(self, node):
+        """Whether nothing keeps a node from its priority, and it knows of the other."""
+        v = self.vip(node)
+        return (v["priority"] == v["base_priority"] and v["peer_known"] and not v["conflict"] and
+                all(c["known"] and c["well"] for c in v["conditions"]))
+
+    def start(self, *names):
+        """Starts the nodes: one by name, or both, and then waits until lb1 holds the address and
+        all is well."""
+        for h in self.net.hosts: # a busy machine takes its time until a bridge's ports pass frames
+            wait_for(lambda h=h: reaches(h, "10.77.0.1"), what=f"{h.name} reaches the gateway")
         for name in names or ("lb1", "lb2"):
             self.nodes[name] = self._make(self.conf(name), name=name, host=self.hosts[name],
                                           args=self._args.get(name, ()))
         if not names:
-            self.wait_holder("lb1")
-            wait_for(lambda: self.vip("lb2")["state"] == "backup", what="lb2 stands by")
+            self.settle()
         return self
+
+    def settle(self):
+        """Until lb1 holds the address, lb2 stands by, and both are well."""
+        def settled():
+            one, two = self.vip("lb1"), self.vip("lb2")
+            return (one["state"] == "active" and two["state"] == "backup" and
+                    two["holder"] == "lb1" and self.is_well("lb1") and self.is_well("lb2"))
+        wait_for(settled, 60, "lb1 active, lb2 standing by, both well")
 
     def __getattr__(self, name):
         if name in ("lb1", "lb2"):

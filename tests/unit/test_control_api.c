@@ -192,6 +192,13 @@ static void test_status_virtual_ips(void **state)
 	                 12);
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(v, "dropped"), "ttl")),
 	                 2);
+	/* IPv6 is spoken from link-local addresses: of two nodes it is the other one. */
+	snprintf(b->peer, sizeof(b->peer), "fe80::1");
+	ask("GET", "/api/v1/stats", "", "");
+	assert_non_null(strstr(buf_cstr(&ans.body), "\"holder\":\"lb2\""));
+	snprintf(b->peer, sizeof(b->peer), "10.77.0.99"); /* a stranger */
+	ask("GET", "/api/v1/stats", "", "");
+	assert_non_null(strstr(buf_cstr(&ans.body), "\"holder\":\"10.77.0.99\""));
 	v = json_array_get(json_object_get(j, "virtual_ips"), 0);
 	assert_string_equal(text_of(v, "name"), "mail");
 	assert_string_equal(text_of(v, "state"), "out");
