@@ -56,6 +56,8 @@ static void child(const struct program_order *o, const struct privilege *priv, i
 	set_environment(o);
 	for (uint32_t i = 0; i < o->exec->n && i < PROGRAM_ARGS; i++)
 		argv[i] = (char *)o->exec->v[i].s;
+	if (!argv[0])
+		_exit(PROGRAM_NOT_RUN);
 	execvp(argv[0], argv);
 	dprintf(STDERR_FILENO, "cannot execute %s: %s\n", argv[0], strerror(errno));
 	_exit(PROGRAM_NOT_RUN);
