@@ -129,6 +129,64 @@ size_t vrrp_frame_write(void *out, enum vrrp_frame kind, const struct net_addr *
 	                                : write_na(f, &ip->in6.sin6_addr, mac);
 }
 
+/* RFC 1112 section 6.4. */
+static size_t write_ipv4(uint8_t *f, const struct in_addr *from, const struct in_addr *to,
+                         size_t len)
+{
+	uint8_t *ip = f + ETH_HLEN;
+	uint16_t sum;
+
+	f[0] = 0x01;
+	f[2] = 0x5e;
+	memcpy(f + 3, (const uint8_t *)to + 1, 3);
+	f[3] &= 0x7f;
+	put16(f + 12, ETHERTYPE_IP);
+	ip[0] = 0x45;
+	ip[1] = 0xc0; /* precedence "internetwork control" */
+	put16(ip + 2, (unsigned)(20 + len));
+	put16(ip + 6, 0x4000); /* never in fragments, hence without an identification */
+	ip[8] = 255;
+	ip[9] = 112;
+	memcpy(ip + 12, from, 4);
+	memcpy(ip + 16, to, 4);
+	sum = net_checksum(0, ip, 20);
+	memcpy(ip + 10, &sum, sizeof(sum));
+	return ETH_HLEN + 20;
+}
+
+/* RFC 2464 section 7. */
+static size_t write_ipv6(uint8_t *f, const struct in6_addr *from, const struct in6_addr *to,
+                         size_t len)
+{
+	uint8_t *ip = f + AT_IP6;
+
+	f[0] = f[1] = 0x33;
+	memcpy(f + 2, &to->s6_addr[12], 4);
+	put16(f + 12, ETHERTYPE_IPV6);
+	ip[0] = 0x6c; /* traffic class 0xc0 */
+	put16(ip + 4, (unsigned)len);
+	ip[6] = 112;
+	ip[7] = 255;
+	memcpy(ip + 8, from, 16);
+	memcpy(ip + 24, to, 16);
+	return AT_ICMP6;
+}
+
+size_t vrrp_frame_packet(void *out, const uint8_t mac[6], const struct net_addr *from,
+                         const struct net_addr *to, const void *payload, size_t len)
+{
+	uint8_t *f = out;
+	size_t at;
+
+	memset(f, 0, VRRP_FRAME_HEADERS);
+	memcpy(f + ETH_ALEN, mac, ETH_ALEN);
+	at = to->sa.sa_family == AF_INET6
+	         ? write_ipv6(f, &from->in6.sin6_addr, &to->in6.sin6_addr, len)
+	         : write_ipv4(f, &from->in.sin_addr, &to->in.sin_addr, len);
+	memcpy(f + at, payload, len);
+	return at + len;
+}
+
 static bool claim_arp(const uint8_t *f, size_t len, struct net_addr *ret_ip, uint8_t ret_mac[6])
 {
 	const uint8_t *arp = f + ETH_HLEN;

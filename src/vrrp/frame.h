@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ethernet frames by which addresses are announced, asked for and claimed: ARP (RFC 826, 5227) and
- * neighbour discovery (RFC 4861). Pure: frames are built, and strangers' read; fuzzed
- * (tests/fuzz/fuzz_vrrp_frame.c).
+ * neighbour discovery (RFC 4861); and those that carry advertisements. Pure: frames are built, and
+ * strangers' read; fuzzed (tests/fuzz/fuzz_vrrp_frame.c).
  */
 #ifndef VRRP_FRAME_H
 #define VRRP_FRAME_H
@@ -25,6 +25,12 @@ enum vrrp_frame {
  * its length; 0: there is none of that kind in the family. */
 size_t vrrp_frame_write(void *out, enum vrrp_frame kind, const struct net_addr *ip,
                         const uint8_t mac[6]);
+
+#define VRRP_FRAME_HEADERS 54 /* at most, before the payload */
+/* Writes an IP packet of protocol 112 to a multicast group as a frame: TTL or hop limit 255,
+ * precedence of network control. Returns its length, at most len + VRRP_FRAME_HEADERS. */
+size_t vrrp_frame_packet(void *out, const uint8_t mac[6], const struct net_addr *from,
+                         const struct net_addr *to, const void *payload, size_t len);
 
 /* Reads a frame in which somebody says that an address is his: an ARP packet with a sender, or a
  * neighbour advertisement. false: it is no such frame. */

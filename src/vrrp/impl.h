@@ -30,6 +30,7 @@ enum vrrp_type {
 };
 
 struct macvlan;
+struct vrrp_addresses;
 struct vrrp;
 struct vrrp_instance;
 
@@ -154,7 +155,8 @@ struct vrrp {
 	struct vrrp_instance *v[CONF_MAX_VIPS];
 	unsigned n;
 	struct vrrp_channels channels;
-	int frames; /* sends frames on any link */
+	int frames;        /* sends frames on any link */
+	const char *lacks; /* rights, in words; NULL: none */
 	struct loop_io watch_io;
 	struct loop_io states_io;
 	struct track_set *track;
@@ -173,6 +175,30 @@ struct vrrp {
 	struct vrrp_hooks hooks;
 	struct loop_timer hook_timer;
 };
+
+/* --- set.c, takeover.c ---------------------------------------------------------------------- */
+
+/* Whether this node may hold it. */
+bool vrrp_wanted_here(const struct conf *c, const struct conf_vip *v);
+struct vrrp_instance *vrrp_instance_of(const struct vrrp *v, struct str name);
+/* Makes those of the configuration; they are silent. */
+void vrrp_add_all(struct vrrp *v);
+/* Ends one, in order, and forgets it. */
+void vrrp_remove_at(struct vrrp *v, unsigned at, const char *why);
+/* Before the next configuration counts: what ends or begins again ends by the one that it knows. */
+void vrrp_end_old(struct vrrp *v, const struct conf *next);
+/* Those that stay get the values of the configuration that counts now, then the new ones begin. */
+void vrrp_begin_new(struct vrrp *v);
+
+#define VRRP_RENEW NS_PER_S
+
+/* Makes all virtual routers with their sockets; acts at once, or when the process that does has
+ * ended. */
+void vrrp_wait_or_act(struct vrrp *v);
+/* While an earlier process acts: all that takes time, so that its end is not noticed. */
+void vrrp_get_ready(struct vrrp *v);
+/* One that was made begins to act, where an earlier process stopped or afresh. */
+void vrrp_begin(struct vrrp *v, struct vrrp_instance *i, const struct vrrp_addresses *all);
 
 /* --- instance.c ----------------------------------------------------------------------------- */
 

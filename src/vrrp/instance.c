@@ -392,14 +392,16 @@ static const char *hindrance(struct vrrp_instance *i, bool *ret_keep)
 		return "the node is drained";
 	}
 	*ret_keep = false;
+	if (i->vrrp->lacks != NULL) {
+		return i->vrrp->lacks;
+	}
 	if (vrrp_port_why(i, &i->port, i->out_why, sizeof(i->out_why)) != NULL) {
 		return i->out_why;
 	}
 	if (vrrp_channel_get(i) != OK) {
 		(void)snprintf(i->out_why, sizeof(i->out_why),
-		               "cannot open a socket for VRRP on %s: %s%s", i->conf->interface.s,
-		               strerror(errno),
-		               errno == EPERM ? "; the node needs CAP_NET_RAW" : "");
+		               "cannot open a socket for VRRP on %s: %s", i->conf->interface.s,
+		               strerror(errno));
 		return i->out_why;
 	}
 	return NULL;

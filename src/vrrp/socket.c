@@ -180,15 +180,28 @@ static void failed(struct vrrp_instance *i, const struct net_addr *to, int err)
 	            err == ERR_AGAIN ? "the interface's queue is full" : strerror(errno));
 }
 
+/* To a group as a frame: the kernel would want an entry in its neighbour table for it, and where
+ * that is full, as on large networks, it drops the packet without an error. */
+static int send_to_group(struct vrrp_instance *i, const void *bytes, size_t len,
+                         const struct net_addr *group)
+{
+	uint8_t frame[VRRP_MAX_PACKET + VRRP_FRAME_HEADERS];
+	size_t n = vrrp_frame_packet(frame, i->port.mac, &i->port.source, group, bytes, len);
+
+	return net_frame_send(i->vrrp->frames, i->port.index, frame, n);
+}
+
 static bool send_bytes(struct vrrp_instance *i, const void *bytes, size_t len,
-                       const struct net_addr *to)
+                       const struct net_addr *to, bool group)
 {
 	int err;
 
 	if (i->channel == NULL || i->port.source.len == 0) {
 		return false;
 	}
-	err = net_raw_send(i->channel->io.fd, &i->port.source, to, i->channel->ifindex, bytes, len);
+	err = group ? send_to_group(i, bytes, len, to)
+	            : net_raw_send(i->channel->io.fd, &i->port.source, to, i->channel->ifindex,
+	                           bytes, len);
 	if (err != OK) {
 		failed(i, to, err);
 	}
@@ -201,11 +214,12 @@ static size_t write_packet(struct vrrp_instance *i, void *out, unsigned priority
 	return vrrp_packet_write(out, &i->wire, priority, i->said, i->nsaid, &i->port.source, to);
 }
 
-void vrrp_send_to(struct vrrp_instance *i, unsigned priority, const struct net_addr *to)
+static void send_advert(struct vrrp_instance *i, unsigned priority, const struct net_addr *to,
+                        bool group)
 {
 	uint8_t packet[VRRP_MAX_PACKET];
 
-	if (!send_bytes(i, packet, write_packet(i, packet, priority, to), to)) {
+	if (!send_bytes(i, packet, write_packet(i, packet, priority, to), to, group)) {
 		return;
 	}
 	vrrp_count(i, VIP_COUNT_SENT);
@@ -214,18 +228,23 @@ void vrrp_send_to(struct vrrp_instance *i, unsigned priority, const struct net_a
 	}
 }
 
+void vrrp_send_to(struct vrrp_instance *i, unsigned priority, const struct net_addr *to)
+{
+	send_advert(i, priority, to, false);
+}
+
 void vrrp_send(struct vrrp_instance *i, unsigned priority)
 {
 	struct net_addr group;
 
 	if (i->conf->unicast_peers) {
 		for (unsigned k = 0; k < i->npeers; k++) {
-			vrrp_send_to(i, priority, &i->peers[k]);
+			send_advert(i, priority, &i->peers[k], false);
 		}
 		return;
 	}
 	group = group_of(vrrp_ipv6(i));
-	vrrp_send_to(i, priority, &group);
+	send_advert(i, priority, &group, true);
 }
 
 /* Beyond the standard: says something to the active node alone. Not among unicast peers: there
@@ -240,7 +259,7 @@ static void send_word(struct vrrp_instance *i, enum vrrp_type type)
 	}
 	len = write_packet(i, packet, i->m.priority, &i->peer);
 	packet[0] = (uint8_t)((packet[0] & 0xf0) | type);
-	(void)send_bytes(i, packet, len, &i->peer);
+	(void)send_bytes(i, packet, len, &i->peer, false);
 }
 
 /* A backup says nothing in VRRP, so that nobody knows whether there is one. Whoever hands over has

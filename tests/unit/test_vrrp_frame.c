@@ -189,6 +189,31 @@ static void the_filter_passes_our_addresses_alone(void **state)
 	assert_int_equal(run(program, f), 0);
 }
 
+static void advertisements_go_to_the_groups_mac(void **state)
+{
+	struct net_addr from = addr("10.77.0.11");
+	struct net_addr to = addr("224.0.0.18");
+
+	(void)state;
+	assert_int_equal(vrrp_frame_packet(f, mac, &from, &to, "12345678", 8), 14 + 20 + 8);
+	assert_memory_equal(f, "\x01\0\x5e\0\0\x12\x02\x11\x22\x33\x44\x55\x08\0\x45\xc0\0\x1c",
+	                    18);
+	assert_int_equal(f[14 + 8], 255);
+	assert_int_equal(f[14 + 9], 112);
+	assert_int_equal(net_checksum(0, f + 14, 20), 0);
+	assert_memory_equal(f + 26,
+	                    "\x0a\x4d\0\x0b\xe0\0\0\x12"
+	                    "12345678",
+	                    16);
+	from = addr("fe80::1");
+	to = addr("ff02::12");
+	assert_int_equal(vrrp_frame_packet(f, mac, &from, &to, "12345678", 8), 14 + 40 + 8);
+	assert_memory_equal(
+	    f, "\x33\x33\0\0\0\x12\x02\x11\x22\x33\x44\x55\x86\xdd\x6c\0\0\0\0\x08\x70\xff", 22);
+	assert_memory_equal(f + 38, &to.in6.sin6_addr, 16);
+	assert_memory_equal(f + 54, "12345678", 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +223,7 @@ int main(void)
 		cmocka_unit_test(what_is_written_is_read_as_a_claim),
 		cmocka_unit_test(a_claim_without_the_option_is_the_senders),
 		cmocka_unit_test(the_filter_passes_our_addresses_alone),
+		cmocka_unit_test(advertisements_go_to_the_groups_mac),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
