@@ -208,56 +208,69 @@ static int run_exec(struct lab_command *l)
 	return status >= 0 ? status : fail(why);
 }
 
-/* Until the lab ends or nobody reads. */
-static int follow(const char *dir, int fd, bool forever)
+static bool lives(const char *dir)
+{
+	char found[LAB_DIR], why[512];
+
+	return lab_find(NULL, dir, found, sizeof(found), why, sizeof(why)) == OK;
+}
+
+/* To its end, or with `forever` until the lab ends or nobody reads. */
+static int copy_log(const char *dir, int fd, bool forever)
 {
 	char bytes[16384];
-	json_t *status = NULL;
 
 	for (;;) {
 		ssize_t n = read(fd, bytes, sizeof(bytes));
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n > 0 && (fwrite(bytes, 1, (size_t)n, stdout) != (size_t)n || fflush(stdout)))
+		if (n > 0 &&
+		    (fwrite(bytes, 1, (size_t)n, stdout) != (size_t)n || fflush(stdout) != 0))
 			return CLI_FAILED;
-		if (n > 0)
+		if (n > 0 || (n < 0 && errno == EINTR))
 			continue;
-		if (!forever || lab_find(NULL, dir, bytes, LAB_DIR, bytes, sizeof(bytes)) != OK)
-			break;
+		if (!forever || !lives(dir))
+			return CLI_WELL;
 		usleep(FOLLOW_US);
 	}
-	json_decref(status);
-	return CLI_WELL;
+}
+
+static const json_t *host_of(const json_t *status, const char *name)
+{
+	const json_t *h;
+	size_t i;
+
+	json_array_foreach (json_object_get(status, "hosts"), i, h) {
+		if (strcmp(view_text(h, "name"), name) == 0)
+			return h;
+	}
+	return NULL;
 }
 
 static int run_logs(struct lab_command *l)
 {
 	json_t *status = NULL;
 	const json_t *h;
-	const char *path = NULL;
+	const char *path;
 	int exit = find(l), fd;
-	size_t i;
 
 	if (exit == CLI_WELL)
 		exit = ask_status(l->dir, &status);
 	if (exit != CLI_WELL)
 		return exit;
-	json_array_foreach (json_object_get(status, "hosts"), i, h) {
-		if (strcmp(view_text(h, "name"), l->a->argv[1]) == 0)
-			path = view_text(h, "log");
-	}
-	fd = path && *path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	h = host_of(status, l->a->argv[1]);
+	path = view_text(h, "log");
+	fd = *path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	if (fd >= 0) {
-		exit = follow(l->dir, fd, option(l, "--follow") != NULL);
+		exit = copy_log(l->dir, fd, option(l, "--follow") != NULL);
 		close(fd);
 	} else {
-		fprintf(stderr, "holdfast lab: %s%s%s\n",
-		        path ? *path ? path : l->a->argv[1] : "there is no host ",
-		        path ? ": " : l->a->argv[1],
-		        path ? *path ? strerror(errno) : "it keeps no log"
-		             : "; \"holdfast lab status\" lists them");
 		exit = CLI_FAILED;
+		if (!h)
+			fail("there is no such host; \"holdfast lab status\" lists them");
+		else if (*path == '\0')
+			fail("that host keeps no log");
+		else
+			fprintf(stderr, "holdfast lab: %s: %s\n", path, strerror(errno));
 	}
 	json_decref(status);
 	return exit;

@@ -39,6 +39,14 @@ static void asker_free(struct loop_task *t)
 	free(CONTAINER_OF(t, struct asker, free_task));
 }
 
+static void asker_drop(struct asker *a)
+{
+	LIST_REMOVE(a, link);
+	loop_timer_stop(a->keeper->loop, &a->kill_timer);
+	a->free_task.fn = asker_free;
+	loop_defer(a->keeper->loop, &a->free_task);
+}
+
 static void asker_close(struct asker *a)
 {
 	if (a->io.fd < 0)
@@ -46,12 +54,8 @@ static void asker_close(struct asker *a)
 	loop_remove(a->keeper->loop, &a->io);
 	close(a->io.fd);
 	a->io.fd = -1;
-	if (a->pid != 0)
-		return; /* until its program has ended */
-	LIST_REMOVE(a, link);
-	loop_timer_stop(a->keeper->loop, &a->kill_timer);
-	a->free_task.fn = asker_free;
-	loop_defer(a->keeper->loop, &a->free_task);
+	if (a->pid == 0) /* else when its program has ended */
+		asker_drop(a);
 }
 
 static void kill_again(struct loop_timer *t)
@@ -155,15 +159,13 @@ static void do_status(struct asker *a)
 
 /* --- exec ----------------------------------------------------------------------------------- */
 
-static void set_environment(const json_t *env)
+static void set_environment(json_t *env)
 {
-	const char *key;
-	json_t *value;
+	for (void *i = json_object_iter(env); i; i = json_object_iter_next(env, i)) {
+		const char *value = json_string_value(json_object_iter_value(i));
 
-	json_object_foreach((json_t *)(uintptr_t)env, key, value)
-	{
-		if (json_is_string(value))
-			setenv(key, json_string_value(value), 1);
+		if (value)
+			setenv(json_object_iter_key(i), value, 1);
 	}
 }
 
@@ -237,14 +239,10 @@ bool lab_serve_exited(struct keeper *k, pid_t pid, int status)
 			continue;
 		a->pid = 0;
 		status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-		if (a->io.fd >= 0) {
+		if (a->io.fd >= 0)
 			answer(a, json_pack("{s:b, s:i}", "ok", 1, "status", status));
-			return true;
-		}
-		LIST_REMOVE(a, link);
-		loop_timer_stop(k->loop, &a->kill_timer);
-		a->free_task.fn = asker_free;
-		loop_defer(k->loop, &a->free_task);
+		else
+			asker_drop(a);
 		return true;
 	}
 	return false;
