@@ -73,12 +73,22 @@ static void path_in(const char *dir, const char *name, char *out, size_t size)
 	snprintf(out, size, "%s/%s", dir, name);
 }
 
-/* The folders above it too. Those in a folder of all users must be ours. */
+/* Whether nobody but us and root may put another in its place. */
+static bool is_ours(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) != 0)
+		return false;
+	errno = S_ISDIR(st.st_mode) ? EPERM : ENOTDIR;
+	return S_ISDIR(st.st_mode) && (geteuid() == 0 || st.st_uid == geteuid() || st.st_uid == 0);
+}
+
+/* The folders above it too. It and the one above must be ours: /tmp is everybody's. */
 static int make_dirs(const char *dir)
 {
-	char path[LAB_DIR + 1];
+	char path[LAB_DIR + 1], *last;
 	mode_t mode = geteuid() == 0 ? 0755 : 0700;
-	struct stat st;
 
 	snprintf(path, sizeof(path), "%s", dir);
 	for (char *p = path + 1;; p++) {
@@ -93,13 +103,11 @@ static int make_dirs(const char *dir)
 		if (c == '\0')
 			break;
 	}
-	if (lstat(path, &st) != 0)
+	if (!is_ours(path))
 		return ERR_SYSTEM;
-	if (!S_ISDIR(st.st_mode) || (st.st_uid != geteuid() && geteuid() != 0)) {
-		errno = S_ISDIR(st.st_mode) ? EPERM : ENOTDIR;
-		return ERR_SYSTEM;
-	}
-	return OK;
+	last = strrchr(path, '/');
+	*last = '\0';
+	return path[0] == '\0' || is_ours(path) ? OK : ERR_SYSTEM;
 }
 
 static bool empty(const char *dir)

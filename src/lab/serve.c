@@ -189,8 +189,10 @@ static void exec_child(struct asker *a, const struct host *h, const json_t *q, c
 		fprintf(stderr, "lab: no control of the terminal: %s\n", strerror(errno));
 	set_environment(json_object_get(q, "env"));
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-	execvp(argv[0], (char *const *)argv);
-	fprintf(stderr, "lab: cannot execute %s: %s\n", argv[0], strerror(errno));
+	if (argv[0])
+		execvp(argv[0], (char *const *)argv);
+	fprintf(stderr, "lab: cannot execute %s: %s\n", argv[0] ? argv[0] : "nothing",
+	        strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
