@@ -110,9 +110,6 @@ static void note_active(struct vrrp_instance *i, const struct net_addr *from, ui
 {
 	bool other = i->peer.len == 0 || !net_addr_same_ip(&i->peer, from);
 
-	if (i->relay != NULL) {
-		relay_heard(i->relay, from);
-	}
 	i->known = true;
 	i->heard_at = now;
 	i->heard_wall_ms = clock_wall_ms();
@@ -142,6 +139,10 @@ static void take(struct vrrp_instance *i, const struct vrrp_advert *a, const str
 		note_active(i, from, now);
 	}
 	vrrp_instance_step(i, &e);
+	/* What a node says that we have just taken it from is of before. */
+	if (a->priority != VRRP_PRIORITY_RELEASE && i->relay != NULL && i->m.state != VIP_ACTIVE) {
+		relay_heard(i->relay, from);
+	}
 	if (was_active && i->m.state == VIP_BACKUP) {
 		vrrp_send_was_active(i);
 	}

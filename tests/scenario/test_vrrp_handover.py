@@ -243,6 +243,31 @@ def test_stop_and_return(pair):
 
 
 @pytest.mark.limit(240)
+def test_drained_and_preempted(pair):
+    """The preferred node goes and comes again and again; the other one still advertises when it is
+    preempted, and keeps its connections."""
+    def quick(name, c):
+        settle(name, c)
+        c["virtual_ips"]["web"]["advertise"] = "40ms"
+    p = pair(change=quick).start()
+    load = Requests(p, VIP)
+    echos = [Echo(p, VIP)]
+    for _ in range(5):
+        assert p.lb1.cli("drain", "--node").returncode == 0
+        wait_holder(p, "lb2", VIP)
+        echos.append(Echo(p, VIP))
+        assert p.lb1.cli("ready", "--node").returncode == 0
+        wait_holder(p, "lb1", VIP)
+        time.sleep(0.2) # several advertisements
+        echos.append(Echo(p, VIP))
+        for e in echos:
+            e.say()
+    for e in echos:
+        e.close()
+    load.stop()
+
+
+@pytest.mark.limit(240)
 def test_three_moves_and_a_dead_end(pair):
     """Handed there and back, then the node that keeps connections dies: its clients are told, all
     others go on."""
