@@ -126,7 +126,12 @@ int macvlan_new(struct netlink *n, const struct conf_vip *vip, uint32_t parent,
 	snprintf(m->vip, sizeof(m->vip), "%.*s", STR_ARG(vip->name));
 	snprintf(m->name, sizeof(m->name), PREFIX "%d-%u-%u", m->family == AF_INET6 ? 6 : 4,
 	         vip->router_id & 0xff, parent % 10000000);
-	err = make(m, vip, why, why_size);
+	err = rules_new(&m->silence);
+	if (err == OK) {
+		err = make(m, vip, why, why_size);
+	} else {
+		snprintf(why, why_size, "%s", err_text(err));
+	}
 	if (err != OK) {
 		macvlan_free(m);
 		return err;
@@ -158,8 +163,8 @@ int macvlan_up(struct macvlan *m, char *why, size_t why_size)
 {
 	int err = OK;
 
-	if (m->family == AF_INET && m->silence == NULL) {
-		err = silence_new(m->n, m->vip, m->ips, m->nips, m->parent, m->name, &m->silence,
+	if (m->family == AF_INET) {
+		err = silence_set(m->silence, m->n, m->vip, m->ips, m->nips, m->parent, m->name,
 		                  why, why_size);
 	}
 	if (err != OK) {
@@ -176,8 +181,7 @@ int macvlan_up(struct macvlan *m, char *why, size_t why_size)
 void macvlan_down(struct macvlan *m)
 {
 	netlink_link_set(m->n, m->link, false);
-	rules_free(m->silence);
-	m->silence = NULL;
+	rules_clear(m->silence);
 }
 
 static void clean_one(void *arg, const struct net_link *l)

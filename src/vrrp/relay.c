@@ -76,6 +76,9 @@ int relay_new(struct loop *loop, struct netlink *n, const struct conf_vip *vip, 
 		err = rules_new(&r->take.rules);
 	}
 	if (err == OK) {
+		err = rules_new(&r->keep.silence);
+	}
+	if (err == OK) {
 		err = rules_new(&r->keep.watch);
 	}
 	if (err != OK) {
@@ -110,8 +113,7 @@ static void end_keep(struct relay *r, const char *why)
 		netlink_address_delete(r->n, LOOPBACK, &r->ips[i], full_prefix(r));
 	}
 	rules_clear(r->keep.watch);
-	rules_free(r->keep.silence);
-	r->keep.silence = NULL;
+	rules_clear(r->keep.silence);
 	if (why != NULL) {
 		log_info("relay_ended", r->name, "the address is no longer kept: %s", why);
 	}
@@ -127,6 +129,7 @@ void relay_free(struct relay *r)
 	end_keep(r, NULL);
 	loop_timer_stop(r->loop, &r->tick);
 	rules_free(r->take.rules);
+	rules_free(r->keep.silence);
 	rules_free(r->keep.watch);
 	netlink_close(r->sockets);
 	r->magic = 0;
@@ -201,16 +204,16 @@ int relay_keep(struct relay *r, uint32_t link, uint64_t ns, char *why, size_t wh
 	int err = OK;
 
 	CHECK_MAGIC(r, MAGIC);
-	end_keep(r, NULL);
+	r->keep.until = r->loop->now + ns;
 	/* Silent before it is there. */
 	if (r->family == AF_INET) {
-		err = silence_new(r->n, r->name, r->ips, r->nips, link, NULL, &r->keep.silence, why,
+		err = silence_set(r->keep.silence, r->n, r->name, r->ips, r->nips, link, NULL, why,
 		                  why_size);
 	}
 	if (err != OK) {
+		end_keep(r, NULL);
 		return err;
 	}
-	r->keep.until = r->loop->now + ns;
 	err = renew(r);
 	if (err != OK) {
 		snprintf(why, why_size, "the address on the loopback: %s", netlink_error(r->n));

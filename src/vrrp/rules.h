@@ -14,7 +14,7 @@ struct rules; /* one table, or none */
 
 /* ERR_NOMEM. Nothing is asked of the kernel yet. */
 int rules_new(struct rules **ret);
-/* Its table goes at once. */
+/* Its table goes at once; waits for the kernel some ten milliseconds, unlike rules_clear. */
 void rules_free(struct rules *r);
 
 /*

@@ -41,17 +41,14 @@ static void but(struct buf *b, const char *direction, const char *speaker)
 	}
 }
 
-int silence_new(struct netlink *n, const char *name, const struct net_addr *ips, unsigned nips,
-                uint32_t link, const char *speaker, struct rules **ret, char *why, size_t why_size)
+int silence_set(struct rules *rules, struct netlink *n, const char *name,
+                const struct net_addr *ips, unsigned nips, uint32_t link, const char *speaker,
+                char *why, size_t why_size)
 {
-	struct rules *rules;
 	struct buf body = BUF_INIT;
 	char from[NET_ADDR_TEXT], table[CONF_MAX_NAME + 16];
-	int err = rules_new(&rules);
+	int err;
 
-	if (err != OK) {
-		return err;
-	}
 	sender(n, link, from);
 	buf_adds(&body, "\tchain in {\n\t\ttype filter hook input priority 0\n\t\t");
 	but(&body, "iifname", speaker);
@@ -66,10 +63,5 @@ int silence_new(struct netlink *n, const char *name, const struct net_addr *ips,
 	snprintf(table, sizeof(table), "%s%s", name, speaker != NULL ? "_mac" : "");
 	err = rules_set(rules, "arp", table, buf_cstr(&body), why, why_size);
 	buf_free(&body);
-	if (err != OK) {
-		rules_free(rules);
-		return err;
-	}
-	*ret = rules;
-	return OK;
+	return err;
 }

@@ -11,9 +11,11 @@
 #include "net/netlink.h"
 #include "vrrp/rules.h"
 
-/* Begins, and lasts until rules_free: for the addresses, on all links but `speaker` (NULL: on all).
- * name: of the virtual IP. link: where they are reached; its own address stands in for them in
- * questions. */
-int silence_new(struct netlink *n, const char *name, const struct net_addr *ips, unsigned nips,
-                uint32_t link, const char *speaker, struct rules **ret, char *why, size_t why_size);
+/* Begins, and lasts until rules is cleared: for the addresses, on all links but `speaker` (NULL: on
+ * all). name: of the virtual IP. link: where they are reached; its own address stands in for them
+ * in questions. ERR_REFUSED with why. */
+int silence_set(struct rules *rules, struct netlink *n, const char *name,
+                const struct net_addr *ips, unsigned nips, uint32_t link, const char *speaker,
+                char *why, size_t why_size);
+
 #endif
