@@ -121,9 +121,10 @@ extern const struct row_type type_retries, type_share, type_derived_bool, type_l
 extern const struct row_type type_address, type_server_address, type_binds, type_networks, type_ip;
 /* types_http.c: header maps, statuses, pages, probes */
 extern const struct row_type type_headers, type_statuses, type_pages, type_probe_tcp;
-/* types_vip.c: what only virtual IPs and named checks have */
-extern const struct row_type type_vip_address, type_vip_addresses, type_priorities, type_preempt,
-    type_track, type_check_address;
+/* types_vip.c: what only virtual IPs have */
+extern const struct row_type type_vip_address, type_vip_addresses, type_priorities, type_preempt;
+/* types_track.c: conditions of virtual IPs, what a named check probes */
+extern const struct row_type type_track, type_check_address;
 /* types_tree.c: groups of rows and maps of named things */
 extern const struct row_type type_group, type_map;
 
