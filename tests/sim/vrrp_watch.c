@@ -164,7 +164,7 @@ static void note_pair(struct world *w, unsigned g, unsigned a, unsigned b)
 	uint32_t what = (uint32_t)ra->m.priority << 8 | rb->m.priority;
 
 	if (what != p->both_what)
-		p->both_active = 0;
+		p->both_active = p->left_in_place = 0; /* the new priority has to be heard first */
 	p->both_what = what;
 	since(w, &p->both_active,
 	      is_active(w, a, g) && is_active(w, b, g) && hears(w, a, b, g) && hears(w, b, a, g));
