@@ -144,10 +144,9 @@ class Pair:
         failed = [s for s in samples if not good(s)]
         # Those that were on their way when the node died are lost with it.
         outside = [s for s in failed if s[1] < self.fault_at or over <= s[0]]
-        self.say(f"{len(samples)} requests, {len(failed)} failed: all in the time of the death"
-                 if not outside else
-                 f"{len(samples)} requests, {len(failed)} failed, {len(outside)} of them when "
-                 "nothing was broken")
+        self.say(f"{len(samples)} requests, {len(failed)} failed" +
+                 (f", {len(outside)} of them when nothing was broken" if outside else
+                  ", all in the time of the death" if failed else ""))
         late = [s for s in failed if s[0] >= back]
         self.expect(not outside, f"{len(outside)} requests failed outside the outage")
         self.expect(not late, f"the return of the node cost {len(late)} requests")
@@ -157,7 +156,6 @@ class Pair:
     def drills(self):
         self.say("drills: " + ", ".join(DRILLS))
         sys.stdout.flush()
-        # Over a path of its own: the table is the end of the demonstration.
         done = subprocess.run([HOLDFAST, "drill", *DRILLS, "-c", self.lab.path, "--streams", "5s"],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                               timeout=300, check=False)

@@ -257,7 +257,7 @@ static int collect(struct drill *d)
 		else if (v[i].sample.who < 256)
 			memcpy(r->names[v[i].sample.who], v[i].name, sizeof(v[i].name));
 	}
-	r->nnames = 256;
+	r->nnames = r->names ? 256 : 0;
 	free(v);
 	r->events = drill_events(d, &r->nevents);
 	r->vip = (uint16_t)d->vip;

@@ -200,6 +200,25 @@ static void measure_json(const struct drill_measure *m, json_t *j)
 	                    m->watched_streams ? json_boolean(m->websocket_intact) : json_null());
 }
 
+/* How many good answers came from which server, where they say so. */
+static json_t *servers_json(const struct drill_result *r)
+{
+	json_t *j = json_object();
+	json_int_t n[256] = { 0 };
+
+	for (size_t i = 0; i < r->nsamples; i++) {
+		const struct drill_sample *s = &r->samples[i];
+
+		if (s->kind <= DRILL_KEPT && s->who < 256 && drill_sample_good(s, &r->window))
+			n[s->who]++;
+	}
+	for (unsigned i = 1; i < r->nnames; i++) {
+		if (n[i] > 0)
+			json_object_set_new(j, r->names[i], json_integer(n[i]));
+	}
+	return j;
+}
+
 json_t *drill_result_json(const struct drill_result *r)
 {
 	json_t *j = json_pack("{s:s, s:s, s:s}", "scenario", r->scenario->name, "verdict",
@@ -208,8 +227,14 @@ json_t *drill_result_json(const struct drill_result *r)
 	if (r->verdict > DRILL_VERDICT_MISSED)
 		return j;
 	measure_json(&r->measure, j);
+	/* When the longest gap began, counted from the fault. */
+	json_object_set_new(j, "gap_at_ms",
+	                    ms(r->measure.gap_at_ns > r->window.fault_ns
+	                           ? r->measure.gap_at_ns - r->window.fault_ns
+	                           : 0));
 	json_object_set_new(j, "active", json_string(r->active));
 	json_object_set_new(j, "active_after", json_string(r->active_after));
+	json_object_set_new(j, "answered_by", servers_json(r));
 	json_object_set_new(j, "limits", limits_json(&r->limits));
 	return j;
 }

@@ -51,6 +51,8 @@ def test_a_node_dies_and_the_other_answers(lab, tmp_path):
     assert death["gap_ms"] > 40, "nobody answers before the peer has found out"
     assert death["failed_before"] == 0
     assert death["download_intact"] is None
+    assert death["answered_by"]["web2"] > death["answered_by"]["web1"] > 0, "by their weights"
+    assert "web3" not in death["answered_by"], "it is a backup"
     assert death["limits"] == {"outage_ms": 20000, "failed": 100000, "recovery_ms": 120000,
                                "split_brain_ms": 60000}
     assert r["proxy-crash"]["refused"] == 0
