@@ -195,13 +195,6 @@ void emit_item(struct emit *o, struct str item)
 	o->some = true;
 }
 
-void emit_item_count(struct emit *o, uint64_t n)
-{
-	buf_adds(o->b, o->some ? ", " : "");
-	buf_printf(o->b, "%llu", (unsigned long long)n);
-	o->some = true;
-}
-
 void emit_list_close(struct emit *o)
 {
 	buf_addc(o->b, ']');

@@ -29,7 +29,6 @@ void emit_count(struct emit *o, const char *key, uint64_t n);
 /* A list of texts on one line. */
 void emit_list_open(struct emit *o, const char *key);
 void emit_item(struct emit *o, struct str text);
-void emit_item_count(struct emit *o, uint64_t n);
 void emit_list_close(struct emit *o);
 
 #endif

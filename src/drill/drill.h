@@ -99,6 +99,7 @@ struct drill_window {
 
 struct drill_measure {
 	uint64_t requests, failed, refused; /* from the fault on */
+	uint64_t failed_after;              /* of those, sent after the fault was taken back */
 	uint64_t repeated;                  /* see struct drill_sample */
 	uint64_t failed_before;             /* before the fault: 0 where the drill means anything */
 	uint64_t gap_ns;       /* longest time without a good answer of a new connection */

@@ -130,6 +130,7 @@ struct drill {
 	struct drill_event *extra; /* what the drill knows of holders by itself */
 	size_t nextra;
 	int active;
+	pid_t victim; /* a process that was killed; 0: none yet */
 	uint64_t fault_ns, mend_ns;
 	char why[512];
 };

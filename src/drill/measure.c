@@ -54,6 +54,7 @@ static void count(const struct drill_sample *s, size_t n, const struct drill_win
 		}
 		m->requests++;
 		m->failed += !good;
+		m->failed_after += !good && w->mend_ns != 0 && s[i].due_ns >= w->mend_ns;
 		m->refused += s[i].error == DRILL_REFUSED;
 		m->repeated += s[i].repeated;
 	}

@@ -384,6 +384,7 @@ static void run_one(struct drill *d, const struct drill_scenario *s, struct dril
 	d->r = r;
 	d->fault_ns = d->mend_ns = 0;
 	d->active = -1;
+	d->victim = 0;
 	d->why[0] = '\0';
 	d->client_proc = (struct drill_proc){ .in = -1, .out = -1 };
 	drill_limits(d->conf, s, &r->limits);

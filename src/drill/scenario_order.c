@@ -30,16 +30,16 @@ static int order_at(struct drill *d, unsigned node, const char *const *argv)
 
 /* --- proxy-crash ---------------------------------------------------------------------------- */
 
-/* In production: the process that the node's status names. */
-static int kill_proxy_here(struct drill *d)
+/* As the node's status names it; 0: it does not answer, or there is none. */
+static pid_t proxy_of(const struct drill_node *n)
 {
 	json_t *status = NULL;
 	const json_t *r;
 	pid_t pid = 0;
 	size_t i;
 
-	if (lab_node_get(d->nodes[0].socket, "/api/v1/status", 2000, &status) != OK)
-		return drill_fail(d, ERR_CLOSED, "%s does not answer", d->nodes[0].name);
+	if (lab_node_get(n->socket, "/api/v1/status", 2000, &status) != OK)
+		return 0;
 	json_array_foreach (json_object_get(status, "roles"), i, r) {
 		const char *name = json_string_value(json_object_get(r, "name"));
 
@@ -47,11 +47,7 @@ static int kill_proxy_here(struct drill *d)
 			pid = (pid_t)json_integer_value(json_object_get(r, "pid"));
 	}
 	json_decref(status);
-	if (pid <= 1 || kill(pid, SIGKILL) != 0)
-		return drill_fail(d, ERR_DENIED, "the proxy of %s cannot be killed from here",
-		                  d->nodes[0].name);
-	drill_fault_now(d);
-	return OK;
+	return pid;
 }
 
 static int proxy_crash(struct drill *d)
@@ -60,8 +56,25 @@ static int proxy_crash(struct drill *d)
 
 	if (n < 0)
 		return ERR_UNSUPPORTED;
-	return d->in_lab ? drill_fault(d, d->nodes[n].name, "kill-role", "role", "proxy")
-	                 : kill_proxy_here(d);
+	d->victim = proxy_of(&d->nodes[n]);
+	if (d->in_lab)
+		return drill_fault(d, d->nodes[n].name, "kill-role", "role", "proxy");
+	if (d->victim <= 1 || kill(d->victim, SIGKILL) != 0)
+		return drill_fail(d, ERR_DENIED, "the proxy of %s cannot be killed from here",
+		                  d->nodes[n].name);
+	drill_fault_now(d);
+	return OK;
+}
+
+/* Also before one was killed. */
+static bool proxy_is_back(struct drill *d)
+{
+	pid_t pid = d->victim > 0 ? proxy_of(&d->nodes[d->active]) : 0;
+
+	if (d->victim == 0 || (pid > 0 && pid != d->victim))
+		return true;
+	drill_fail(d, OK, "the proxy of %s has not been started again", d->nodes[d->active].name);
+	return false;
 }
 
 const struct drill_scenario drill_proxy_crash = {
@@ -76,6 +89,7 @@ const struct drill_scenario drill_proxy_crash = {
 	            .split_brain = 250 * NS_PER_MS },
 	.none_refused = true,
 	.inject = proxy_crash,
+	.well = proxy_is_back,
 };
 
 /* --- graceful-stop -------------------------------------------------------------------------- */

@@ -172,14 +172,14 @@ static int set_routes(struct wiring *w)
 			memcpy(&net.in.sin_addr, s->net.bytes + 12, 4);
 		else
 			memcpy(&net.in6.sin6_addr, s->net.bytes, 16);
-		if (!own && netlink_route_set(w->n, &net, s->prefix, NULL, link_for(w, s), 0,
-		                              s->family) != OK)
+		if (!own &&
+		    netlink_route_set(w->n, &net, s->prefix, NULL, link_for(w, s), s->family) != OK)
 			return wiring_failed(w, "route to", net_cidr_format(&s->net, text));
 		if (own && w->h->kind != LAB_CLIENT && !done[s->family == AF_INET6] &&
 		    s->gateway.sa.sa_family == s->family) {
 			done[s->family == AF_INET6] = true;
 			if (netlink_route_set(w->n, NULL, 0, &s->gateway, w->links[own->interface],
-			                      0, s->family) != OK)
+			                      s->family) != OK)
 				return wiring_failed(w, "route via",
 				                     net_addr_host(&s->gateway, text));
 		}

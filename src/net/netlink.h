@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Links, addresses, routes and rules of the kernel by rtnetlink (libmnl). Requests wait for the
+ * Links, addresses and routes of the kernel by rtnetlink (libmnl). Requests wait for the
  * kernel's answer, which takes microseconds; watching is asynchronous. Every call is about the
  * network namespace in which the socket was opened.
  */
@@ -41,16 +41,11 @@ int netlink_link_by_index(struct netlink *n, uint32_t index, struct net_link *re
 int netlink_links(struct netlink *n, void (*fn)(void *arg, const struct net_link *l), void *arg);
 int netlink_link_set(struct netlink *n, uint32_t index, bool up);
 int netlink_link_delete(struct netlink *n, uint32_t index);
-/* Renames, moves to a namespace (ns_fd >= 0, else stays), sets the MAC (NULL: stays). */
-int netlink_link_change(struct netlink *n, uint32_t index, const char *name, int ns_fd,
-                        const uint8_t mac[6]);
 /* A bridge that floods multicast without snooping. */
 int netlink_bridge_add(struct netlink *n, const char *name);
 /* A pair; the second end is made in another namespace (peer_ns >= 0). */
 int netlink_veth_add(struct netlink *n, const char *name, const char *peer, int peer_ns);
 int netlink_master_set(struct netlink *n, uint32_t index, uint32_t master);
-/* A bridge's port that exchanges nothing with other isolated ports. */
-int netlink_port_isolate(struct netlink *n, uint32_t index, bool on);
 /* A macvlan in private mode on a link, with that MAC, without a link-local address. */
 int netlink_macvlan_add(struct netlink *n, const char *name, uint32_t link, const uint8_t mac[6]);
 
@@ -79,20 +74,15 @@ int netlink_address_delete(struct netlink *n, uint32_t link, const struct net_ad
 int netlink_addresses(struct netlink *n, void (*fn)(void *arg, const struct net_ifaddr *a),
                       void *arg);
 
-/* --- routes and rules ----------------------------------------------------------------------- */
+/* --- routes --------------------------------------------------------------------------------- */
 
-/* Route to dst/prefix (NULL: default) via a gateway (NULL: on the link) in a table (0: main). */
+/* Route to dst/prefix (NULL: default) via a gateway (NULL: on the link) in the main table. */
 int netlink_route_set(struct netlink *n, const struct net_addr *dst, uint32_t prefix,
-                      const struct net_addr *gateway, uint32_t link, uint32_t table, int family);
-int netlink_route_flush(struct netlink *n, uint32_t table, int family);
+                      const struct net_addr *gateway, uint32_t link, int family);
 /* The default gateway with its link. ERR_NOT_FOUND. */
 int netlink_gateway(struct netlink *n, int family, struct net_addr *ret, uint32_t *ret_link);
 /* Whether the kernel has asked for the neighbour's MAC in vain. false also when it never asked. */
 bool netlink_neighbour_failed(struct netlink *n, uint32_t link, const struct net_addr *ip);
-/* Packets with that mark go by that table. */
-int netlink_rule_set(struct netlink *n, uint32_t mark, uint32_t table, int family, bool add);
-/* Removes every rule that holdfast has made, and the routes of their tables. */
-int netlink_rules_flush(struct netlink *n, int family);
 
 /* --- sockets -------------------------------------------------------------------------------- */
 

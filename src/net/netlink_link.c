@@ -145,23 +145,6 @@ int netlink_link_delete(struct netlink *n, uint32_t index)
 	return netlink_do(n, begin(n, RTM_DELLINK, 0, index), NULL, NULL);
 }
 
-int netlink_link_change(struct netlink *n, uint32_t index, const char *name, int ns_fd,
-                        const uint8_t mac[6])
-{
-	struct nlmsghdr *h = begin(n, RTM_NEWLINK, 0, index);
-
-	if (name != NULL) {
-		put_name(h, name);
-	}
-	if (ns_fd >= 0) {
-		mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)ns_fd);
-	}
-	if (mac != NULL) {
-		mnl_attr_put(h, IFLA_ADDRESS, 6, mac);
-	}
-	return netlink_do(n, h, NULL, NULL);
-}
-
 static struct nlmsghdr *begin_new(struct netlink *n, const char *name)
 {
 	struct nlmsghdr *h = begin(n, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
@@ -207,19 +190,6 @@ int netlink_master_set(struct netlink *n, uint32_t index, uint32_t master)
 	struct nlmsghdr *h = begin(n, RTM_NEWLINK, 0, index);
 
 	mnl_attr_put_u32(h, IFLA_MASTER, master);
-	return netlink_do(n, h, NULL, NULL);
-}
-
-int netlink_port_isolate(struct netlink *n, uint32_t index, bool on)
-{
-	struct nlmsghdr *h = begin(n, RTM_SETLINK, 0, index);
-	struct ifinfomsg *i = mnl_nlmsg_get_payload(h);
-	struct nlattr *port;
-
-	i->ifi_family = AF_BRIDGE;
-	port = mnl_attr_nest_start(h, IFLA_PROTINFO);
-	mnl_attr_put_u8(h, IFLA_BRPORT_ISOLATED, on ? 1 : 0);
-	mnl_attr_nest_end(h, port);
 	return netlink_do(n, h, NULL, NULL);
 }
 

@@ -295,13 +295,16 @@ def test_killed_while_connections_are_kept(pair):
     wait_holder(p, "lb2", address)
     echo.say()
     assert p.hosts["lb1"].holds(VIP, "lo")
-    assert "arp" in p.hosts["lb1"].run("nft", "list", "ruleset").stdout
-    assert "dup to 10.77.0.11" in p.hosts["lb2"].run("nft", "list", "ruleset").stdout
-    for n in ("lb1", "lb2"):
+    rules = {"lb1": "arp", "lb2": "dup to 10.77.0.11"}
+    for n, rule in rules.items():
+        assert rule in p.hosts[n].run("nft", "list", "ruleset").stdout
         before = p.nodes[n].role_pid("vrrp")
         p.nodes[n].kill_role("vrrp")
-        wait_for(lambda n=n, before=before: p.nodes[n].role_pid("vrrp") not in (None, before)
-                 and p.vip(n)["relaying"], what=f"vrrp of {n} is back and relays")
+        # The rules went with the process that made them.
+        wait_for(lambda n=n, before=before: p.nodes[n].role_pid("vrrp") not in (None, before),
+                 what=f"vrrp of {n} is back")
+        wait_for(lambda n=n, rule=rule: rule in p.hosts[n].run("nft", "list", "ruleset").stdout,
+                 what=f"{n} relays")
         wait_holder(p, "lb2", address)
         echo.say()
     for pid in [p.lb1.pid, p.lb1.role_pid("vrrp")]:

@@ -130,10 +130,14 @@ static void test_failures(void **state)
 	x->error = DRILL_RESET;
 	measure();
 	assert_int_equal(m.failed, 4);
-	assert_int_equal(m.refused, 1);
-	assert_int_equal(m.failed_before, 1);
 	/* The last that failed was due at 2090; the next good one ended at 2101. */
 	assert_int_equal(m.outage_ns, 101 * MS);
+	assert_int_equal(m.refused, 1);
+	assert_int_equal(m.failed_before, 1);
+	assert_int_equal(m.failed_after, 0); /* it was taken back at 4000 */
+	add(4000, 4010, 0)->error = DRILL_RESET;
+	measure();
+	assert_int_equal(m.failed_after, 1);
 }
 
 static void test_outage_that_never_ends(void **state)

@@ -83,7 +83,6 @@ static void unpair(const char *a)
 
 static void test_veth(void **state)
 {
-	const uint8_t mac[6] = { 0x02, 0, 0, 0, 0, 7 };
 	struct net_link l;
 
 	(void)state;
@@ -93,18 +92,14 @@ static void test_veth(void **state)
 	assert_string_equal(l.kind, "veth");
 	assert_true(l.has_mac && l.mtu == 1500 && !l.carrier && (l.flags & IFF_UP) == 0);
 	assert_int_equal(netlink_veth_add(here, "va", "vc", there_ns), ERR_EXISTS);
-	assert_int_equal(netlink_link_change(here, l.index, "vz", -1, mac), OK);
-	l = link_of(here, "vz");
-	assert_memory_equal(l.mac, mac, 6);
 	assert_int_equal(netlink_link_set(here, l.index, true), OK);
-	assert_false(link_of(here, "vz").carrier);
+	assert_false(link_of(here, "va").carrier);
 	assert_int_equal(netlink_link_set(there, link_of(there, "vb").index, true), OK);
-	assert_true(link_of(here, "vz").carrier);
+	assert_true(link_of(here, "va").carrier);
 	assert_int_equal(netlink_link_by_index(here, l.index, &l), OK);
-	assert_string_equal(l.name, "vz");
-	assert_int_equal(netlink_link_change(here, l.index, "moved", there_ns, NULL), OK);
-	assert_int_equal(netlink_link(here, "vz", &l), ERR_NOT_FOUND);
-	assert_int_equal(netlink_link_delete(there, link_of(there, "moved").index), OK);
+	assert_string_equal(l.name, "va");
+	assert_int_equal(netlink_link_delete(here, l.index), OK);
+	assert_int_equal(netlink_link(here, "va", &l), ERR_NOT_FOUND);
 	assert_int_equal(netlink_link(there, "vb", &l), ERR_NOT_FOUND);
 	assert_int_equal(netlink_link_by_index(here, 4711, &l), ERR_NOT_FOUND);
 	assert_int_equal(errno, ENODEV);
@@ -157,12 +152,8 @@ static void test_bridge(void **state)
 	b = link_of(here, "br");
 	assert_string_equal(b.kind, "bridge");
 	p = link_of(here, "va");
-	/* Not a bridge's port yet. */
-	assert_int_not_equal(netlink_port_isolate(here, p.index, true), OK);
 	assert_int_equal(netlink_master_set(here, p.index, b.index), OK);
 	assert_int_equal(link_of(here, "va").master, b.index);
-	assert_int_equal(netlink_port_isolate(here, p.index, true), OK);
-	assert_int_equal(netlink_port_isolate(here, p.index, false), OK);
 	assert_int_equal(netlink_master_set(here, p.index, 0), OK);
 	assert_int_equal(link_of(here, "va").master, 0);
 	/* The kernel's own words, where it has any. */
@@ -298,7 +289,7 @@ static void test_refusals(void **state)
 	assert_int_not_equal(strlen(netlink_error(here)), 0);
 }
 
-/* --- routes and rules ----------------------------------------------------------------------- */
+/* --- routes --------------------------------------------------------------------------------- */
 
 static void routes(int family, const char *own, const char *via, const char *net, uint32_t prefix)
 {
@@ -309,12 +300,9 @@ static void routes(int family, const char *own, const char *via, const char *net
 	link = link_of(here, "va").index;
 	assert_int_equal(netlink_gateway(here, family, &found, &at), ERR_NOT_FOUND);
 	assert_int_equal(netlink_address_set(here, link, &a, bits, NETLINK_FOREVER), OK);
-	/* A table of its own is not the main one. */
-	assert_int_equal(netlink_route_set(here, NULL, 0, &g, link, 7001, family), OK);
-	assert_int_equal(netlink_route_set(here, NULL, 0, &g, link, 7001, family), OK);
-	assert_int_equal(netlink_route_set(here, &d, prefix, NULL, link, 7001, family), OK);
+	assert_int_equal(netlink_route_set(here, &d, prefix, NULL, link, family), OK);
 	assert_int_equal(netlink_gateway(here, family, &found, &at), ERR_NOT_FOUND);
-	assert_int_equal(netlink_route_set(here, NULL, 0, &g, link, 0, family), OK);
+	assert_int_equal(netlink_route_set(here, NULL, 0, &g, link, family), OK);
 	assert_int_equal(netlink_gateway(here, family, &found, &at), OK);
 	assert_int_equal(at, link);
 	if (family == AF_INET) {
@@ -323,9 +311,6 @@ static void routes(int family, const char *own, const char *via, const char *net
 		g.in6.sin6_port = 0;
 	}
 	assert_true(net_addr_eq(&found, &g));
-	assert_int_equal(netlink_route_flush(here, 7001, family), OK);
-	assert_int_equal(netlink_route_flush(here, 7001, family), OK);
-	assert_int_equal(netlink_gateway(here, family, &found, &at), OK);
 	unpair("va");
 }
 
@@ -334,65 +319,6 @@ static void test_routes(void **state)
 	(void)state;
 	routes(AF_INET, "10.99.0.1", "10.99.0.2", "10.98.0.0", 16);
 	routes(AF_INET6, "fd99::1", "fd99::2", "fd98::", 32);
-}
-
-static void test_rules(void **state)
-{
-	static const int families[] = { AF_INET, AF_INET6 };
-
-	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(netlink_rule_set(here, 0x4801, 7001, families[i], true), OK);
-		assert_int_equal(netlink_rule_set(here, 0x4801, 7001, families[i], true), OK);
-		assert_int_equal(netlink_rule_set(here, 0x4802, 7002, families[i], true), OK);
-		assert_int_equal(netlink_rule_set(here, 0x4801, 7001, families[i], false), OK);
-		assert_int_equal(netlink_rule_set(here, 0x4801, 7001, families[i], false), OK);
-	}
-}
-
-/* What a mark does to the way of a packet, and that nothing of it stays. */
-static bool goes_by(uint32_t mark, const char *to, const char *from)
-{
-	struct net_addr a = ip(to), mine;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	char text[NET_ADDR_TEXT] = "";
-
-	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)), 0);
-	mine.len = sizeof(mine.in);
-	if (connect(fd, &a.sa, a.len) == 0 && getsockname(fd, &mine.sa, &mine.len) == 0) {
-		mine.wildcard = false;
-		net_addr_host(&mine, text);
-	}
-	close(fd);
-	return strcmp(text, from) == 0;
-}
-
-static void test_marked_packets_take_their_table(void **state)
-{
-	struct net_addr one = ip("10.99.0.1"), two = ip("10.98.0.1"), g = ip("10.98.0.2");
-	uint32_t va, vc;
-
-	(void)state;
-	pair("va", "vb");
-	pair("vc", "vd");
-	va = link_of(here, "va").index;
-	vc = link_of(here, "vc").index;
-	assert_int_equal(netlink_address_set(here, va, &one, 24, NETLINK_FOREVER), OK);
-	assert_int_equal(netlink_address_set(here, vc, &two, 24, NETLINK_FOREVER), OK);
-	assert_true(goes_by(0, "10.99.0.7", "10.99.0.1"));
-	assert_int_equal(netlink_route_set(here, NULL, 0, &g, vc, 7001, AF_INET), OK);
-	assert_int_equal(netlink_rule_set(here, 0x4801, 7001, AF_INET, true), OK);
-	assert_true(goes_by(0, "10.99.0.7", "10.99.0.1"));
-	assert_true(goes_by(0x4801, "10.99.0.7", "10.98.0.1"));
-	assert_int_equal(netlink_rules_flush(here, AF_INET), OK);
-	assert_true(goes_by(0x4801, "10.99.0.7", "10.99.0.1"));
-	/* The table has gone with its rule. */
-	assert_int_equal(netlink_rule_set(here, 0x4801, 7001, AF_INET, true), OK);
-	assert_true(goes_by(0x4801, "10.99.0.7", "10.99.0.1"));
-	assert_int_equal(netlink_rules_flush(here, AF_INET), OK);
-	unpair("va");
-	unpair("vc");
 }
 
 static bool readable(int fd, int ms)
@@ -558,8 +484,6 @@ int main(void)
 		cmocka_unit_test(test_short_life_beside_a_long_one),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_routes),
-		cmocka_unit_test(test_rules),
-		cmocka_unit_test(test_marked_packets_take_their_table),
 		cmocka_unit_test(test_tcp),
 		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_watch_overflows),
