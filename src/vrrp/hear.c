@@ -115,7 +115,7 @@ static void note_active(struct vrrp_instance *i, const struct net_addr *from, ui
 	i->heard_wall_ms = clock_wall_ms();
 	if (other) {
 		i->peer = *from;
-		i->standby_at = 0;
+		i->standby_at = i->standby_gap = 0;
 	}
 }
 

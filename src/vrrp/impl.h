@@ -120,6 +120,7 @@ struct vrrp_instance {
 	uint64_t heard_at;      /* last advertisement of a node that is active; 0: never */
 	bool known;             /* another node was heard once, or is one of the unicast peers */
 	uint64_t standby_at;    /* the next word to the active node that we stand by */
+	uint64_t standby_gap;   /* ns between the last two */
 	uint64_t handed_at;     /* gave it up by order; 0: not */
 	uint64_t handed_until;  /* so long is waited for another one */
 	struct vrrp_ask ask;

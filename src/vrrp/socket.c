@@ -16,6 +16,7 @@
 #define PER_TURN      64  /* packets read in one turn, so that timers come to their right */
 #define PER_DRAIN     512 /* before a timer counts; a good second of talk of all who may */
 #define SAY_EVERY     (10 * NS_PER_S)
+#define STANDBY_FIRST (250 * NS_PER_MS)
 #define STANDBY_EVERY (10 * NS_PER_S)
 
 static struct net_addr group_of(bool ipv6)
@@ -263,11 +264,14 @@ static void send_word(struct vrrp_instance *i, enum vrrp_type type)
 }
 
 /* A backup says nothing in VRRP, so that nobody knows whether there is one. Whoever hands over has
- * to: that is the difference between a switchover and an outage. */
+ * to: that is the difference between a switchover and an outage. More often at first: a new node's
+ * words may be lost while it does not know its neighbours. */
 void vrrp_send_standby(struct vrrp_instance *i, uint64_t now)
 {
 	if (i->m.state == VIP_BACKUP && i->peer.len != 0 && now >= i->standby_at) {
-		i->standby_at = now + STANDBY_EVERY;
+		i->standby_gap =
+		    i->standby_gap == 0 ? STANDBY_FIRST : MIN(2 * i->standby_gap, STANDBY_EVERY);
+		i->standby_at = now + i->standby_gap;
 		send_word(i, VRRP_TYPE_STANDBY);
 	}
 }

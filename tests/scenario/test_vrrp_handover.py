@@ -174,7 +174,8 @@ def start(pair, variant):
     for name in ("lb1", "lb2"):
         p.start(name)
     wait_holder(p, "lb1", address)
-    wait_for(lambda: p.vip("lb2")["state"] == "backup", what="lb2 stands by")
+    wait_for(lambda: p.vip("lb2")["state"] == "backup" and p.vip("lb1")["peer_known"],
+             what="lb2 stands by, and lb1 knows")
     for name in ("lb1", "lb2"):
         p.nodes[name].wait_server("web/a", "up")
         p.nodes[name].wait_server("web/b", "up")
