@@ -310,7 +310,7 @@ static const struct {
 	{ "up", 1, 1, "up -c FILE", run_up },
 	{ "down", 1, 1, "down", run_down },
 	{ "status", 1, 1, "status", run_status },
-	{ "exec", 3, CLI_MAX_ARGS, "exec HOST COMMAND…", run_exec },
+	{ "exec", 3, CLI_MAX_ARGS, "exec HOST COMMAND ...", run_exec },
 	{ "logs", 2, 2, "logs HOST", run_logs },
 	{ "list", 1, 1, "list", run_list },
 };
@@ -356,7 +356,7 @@ const struct cli_command cmd_lab = {
 	    "user may do it where the kernel permits user namespaces.\n\n"
 	    "  lab up -c FILE           build and start it; it runs on in the background\n"
 	    "  lab status               its hosts, what they do and where their logs are\n"
-	    "  lab exec HOST COMMAND…   run a program in a host; passes its exit status on\n"
+	    "  lab exec HOST COMMAND ... run a program in a host; passes its exit status on\n"
 	    "  lab logs HOST [-f]       the log of a node or a test server\n"
 	    "  lab list                 the labs that run\n"
 	    "  lab down                 end it; nothing is left\n\n"

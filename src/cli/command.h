@@ -29,7 +29,7 @@ struct cli_command {
 	const char *more;
 	const struct cli_option *options; /* ends with name NULL; may be NULL */
 	unsigned min_args, max_args;
-	/* After so many arguments nothing is an option any more: the rest is a program's. 0: never. */
+	/* After so many arguments the rest is a program's: no options any more. 0: never. */
 	unsigned raw_after;
 	const char *words; /* that the shell offers as arguments, apart by blanks; may be NULL */
 	int (*run)(const struct cli_command *c, struct cli_args *args);

@@ -25,7 +25,7 @@ static const char *unfit(const struct conf_vip_address *a)
 		           : NULL;
 	}
 	ip = ntohl(a->ip.in.sin_addr.s_addr);
-	mask = a->prefix ? UINT32_MAX << (32 - a->prefix) : 0;
+	mask = net_ipv4_mask(a->prefix);
 	if (ip >> 24 == 0 || ip >> 24 == 127 || ip >> 28 >= 14) {
 		return "is no address that a host can have in a network";
 	}

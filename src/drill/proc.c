@@ -198,9 +198,8 @@ int drill_command(const char *const *argv, uint64_t limit_ns, struct buf *out)
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), status = 0;
 	int fds[3] = { null, p.out, p.out };
 	pid_t pid = p.out < 0 || null < 0 ? -1 : spawn((char *const *)(uintptr_t)argv, fds);
-	pid_t ended = 0;
 
-	while (pid > 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0) {
+	while (pid > 0 && waitpid(pid, &status, WNOHANG) == 0) {
 		if (clock_mono() >= until) {
 			kill(pid, SIGKILL);
 			waitpid(pid, &status, 0);

@@ -150,7 +150,9 @@ void drill_judge(struct drill_result *r)
 
 static json_t *ms(uint64_t ns)
 {
-	return ns == UINT64_MAX ? json_null() : json_real((double)(ns / NS_PER_US) / 1000);
+	uint64_t us = ns / NS_PER_US;
+
+	return ns == UINT64_MAX ? json_null() : json_real((double)us / 1000);
 }
 
 static json_t *limits_json(const struct conf_slo_limits *l)

@@ -12,8 +12,8 @@
 #include "net/stream.h"
 
 #define WHOAMI_BUFFER   LAB_WHOAMI_TEXT /* bytes of one read, and of one write of a long body */
-#define WHOAMI_MAX_SIZE (1U << 20) /* of the page */
-#define WHOAMI_MAX_ID   64         /* bytes of an id that is counted */
+#define WHOAMI_MAX_SIZE (1U << 20)      /* of the page */
+#define WHOAMI_MAX_ID   64              /* bytes of an id that is counted */
 
 /* What may be changed at run time, by /admin/…; each thread reads it at each request. */
 struct whoami_settings {

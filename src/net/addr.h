@@ -37,6 +37,12 @@ const char *net_addr_format(const struct net_addr *a, char out[NET_ADDR_TEXT]);
 /* The address without the port, IPv4-mapped IPv6 as IPv4; "unix" for unix sockets. */
 const char *net_addr_host(const struct net_addr *a, char out[NET_ADDR_TEXT]);
 uint16_t net_addr_port(const struct net_addr *a);
+/* The netmask of a prefix length, host order. */
+static inline uint32_t net_ipv4_mask(uint32_t prefix)
+{
+	return prefix >= 32 ? UINT32_MAX : ~(UINT32_MAX >> prefix);
+}
+
 bool net_addr_eq(const struct net_addr *a, const struct net_addr *b);
 /* Compares the IP addresses alone, as memcmp does: by family, then in network order. */
 int net_addr_compare_ip(const struct net_addr *a, const struct net_addr *b);

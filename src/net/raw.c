@@ -295,7 +295,7 @@ int net_frame_send(int fd, uint32_t link, const void *frame, size_t len)
 
 ssize_t net_frame_recv(int fd, void *buf, size_t size)
 {
-	struct sockaddr_ll from;
+	struct sockaddr_ll from = { .sll_pkttype = PACKET_HOST };
 	socklen_t len = sizeof(from);
 	ssize_t n;
 

@@ -58,7 +58,7 @@ static bool is_virtual(const struct conf *c, const struct net_addr *ip)
 
 static bool same_subnet(const struct net_addr *a, const struct net_addr *b, uint32_t prefix)
 {
-	uint32_t mask = prefix == 0 ? 0 : htonl(UINT32_MAX << (32 - MIN(prefix, 32)));
+	uint32_t mask = htonl(net_ipv4_mask(prefix));
 
 	return ((a->in.sin_addr.s_addr ^ b->in.sin_addr.s_addr) & mask) == 0;
 }
