@@ -280,8 +280,8 @@ int lab_find(const char *name, const char *dir, char *out, size_t size, char *wh
 	if (f.n == 0)
 		snprintf(why, why_size, "no lab runs; start one: holdfast lab up -c FILE");
 	else if (f.n > 1)
-		snprintf(why, why_size, "%u labs run: name the one that is meant: %s", f.n,
-		         buf_cstr(&f.names));
+		snprintf(why, why_size, "%u labs run: say which (--name, of a drill --lab): %s",
+		         f.n, buf_cstr(&f.names));
 	buf_free(&f.names);
 	snprintf(out, size, "%s", f.n == 1 ? f.dir : "");
 	return f.n == 1 ? OK : ERR_NOT_FOUND;

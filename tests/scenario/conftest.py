@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import (HOLDFAST, ROOT, SLOW, Node, Unreachable, Whoami, alive, cpu_seconds,  # noqa
                      free_port, memory_kib, process_name, wait_for, wait_gone)
 from netns import Host, Lan, needs_netns  # noqa
+from vippair import Pair  # noqa
 from loadgen import Load, Wrk, ab, parse_wrk  # noqa
 from wire import Closed, Conn, Response, http, raw  # noqa
 
@@ -136,6 +137,19 @@ def lan():
     yield make
     for x in lans:
         x.close()
+
+
+@pytest.fixture
+def pair(lan, node):
+    """pair(change=…) makes a Pair of nodes with a virtual IP (vippair.py), not started."""
+    pairs = []
+
+    def make(**options):
+        pairs.append(Pair(lan, node, **options))
+        return pairs[-1]
+    yield make
+    for p in pairs:
+        p.stop()
 
 
 @pytest.fixture

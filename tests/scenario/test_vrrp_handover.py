@@ -11,25 +11,12 @@ import time
 import pytest
 
 from conftest import HOLDFAST, Closed, Conn, needs_netns, wait_for
-from vippair import VIP, VIP6, Pair
+from vippair import VIP, VIP6
 
 pytestmark = needs_netns
 
 DOWNLOAD = 2_000_000
 RATE = 250_000 # bytes a second: a download lasts 8 s
-
-
-@pytest.fixture
-def pair(lan, node):
-    """pair(change=…) makes a Pair, not started."""
-    pairs = []
-
-    def make(**options):
-        pairs.append(Pair(lan, node, **options))
-        return pairs[-1]
-    yield make
-    for p in pairs:
-        p.stop()
 
 
 class Download(threading.Thread):

@@ -8,25 +8,12 @@ import time
 import pytest
 
 from conftest import SLOW, needs_netns, wait_for
-from vippair import ADVERTISE_MS, VIP, VIP6, Pair
+from vippair import ADVERTISE_MS, VIP, VIP6
 
 pytestmark = needs_netns
 
 SKEW_MS = (256 - 100) * ADVERTISE_MS / 256 # of lb2
 MARGIN_MS = 400 * SLOW                     # for the test's own looking and a busy machine
-
-
-@pytest.fixture
-def pair(lan, node):
-    """pair(change=…) makes a Pair, not started."""
-    pairs = []
-
-    def make(**options):
-        pairs.append(Pair(lan, node, **options))
-        return pairs[-1]
-    yield make
-    for p in pairs:
-        p.stop()
 
 
 def track(*conditions, **long):

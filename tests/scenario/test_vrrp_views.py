@@ -7,25 +7,10 @@ import json
 import subprocess
 import threading
 
-import pytest
-
 from conftest import needs_netns, wait_for
-from vippair import VIP, Pair
+from vippair import VIP
 
 pytestmark = needs_netns
-
-
-@pytest.fixture
-def pair(lan, node):
-    """pair(change=…) makes a Pair, not started."""
-    pairs = []
-
-    def make(**options):
-        pairs.append(Pair(lan, node, **options))
-        return pairs[-1]
-    yield make
-    for p in pairs:
-        p.stop()
 
 
 # --- what is shown ----------------------------------------------------------------------------
