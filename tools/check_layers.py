@@ -10,7 +10,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BASE = {"base"}
-LIBRARY = BASE | {"net", "http", "stat"}
+LIBRARY = BASE | {"net", "tls", "http", "stat"}
 IPC = LIBRARY | {"conf", "ipc"}
 ROLE = IPC | {"core"}
 ALLOWED = {
@@ -18,12 +18,14 @@ ALLOWED = {
     "net": BASE,
     "stat": BASE,
     "http": BASE,
-    "conf": BASE | {"net", "http"},
+    "tls": BASE | {"net"},
+    "conf": BASE | {"net", "tls", "http"},
     "ipc": LIBRARY | {"conf"},
     "core": IPC,
     "proxy": ROLE,
     "check": ROLE,
     "vrrp": ROLE,
+    "acme": ROLE,
     "control": ROLE,
     "lab": ROLE,
     "drill": ROLE | {"lab"},

@@ -22,6 +22,7 @@
 #define CONF_MAX_NODES         64
 #define CONF_MAX_TRACK         16 /* conditions of a virtual IP */
 #define CONF_MAX_VIP_ADDRESSES 64 /* of a virtual IP: what one advertisement holds */
+#define CONF_MAX_ISSUERS       16
 #define CONF_MAX_NAME          59 /* so that "pool/server" has at most 119 characters */
 
 struct conf_list { /* of strings */
@@ -36,7 +37,123 @@ struct conf_timeouts {
 	uint64_t response;
 	uint64_t tunnel;
 	uint64_t keep_alive;
+	uint64_t handshake;  /* of TLS, and of a PROXY header before it */
+	uint64_t half_close; /* after one side of a tunnel or TCP connection has ended its direction */
+	uint64_t session;    /* of UDP: without a datagram either way */
 };
+
+/* --- TLS ------------------------------------------------------------------------------------ */
+
+/* Where certificates of a listener come from. */
+enum conf_cert_kind {
+	CERT_FILES,    /* a file with the chain and one with the key */
+	CERT_DIR,      /* every pair in a folder, which is watched */
+	CERT_ACME,     /* an issuer of the map `acme` */
+	CERT_INTERNAL, /* signed by this node's own authority, for labs */
+};
+
+struct conf_cert {
+	uint32_t kind;          /* enum conf_cert_kind */
+	struct str cert;        /* CERT_FILES: path of the chain, leaf first */
+	struct str key;         /* "": in cert's file */
+	struct str ocsp;        /* path of a stapled answer, DER; "": cert's path with ".ocsp" */
+	struct str dir;         /* CERT_DIR */
+	struct str acme;        /* CERT_ACME: the issuer's name */
+	uint32_t issuer;        /* its index in conf->issuers */
+	struct conf_list hosts; /* CERT_ACME: names of one certificate; CERT_INTERNAL: more names */
+};
+
+enum conf_tls_version { TLS_1_2, TLS_1_3 };
+
+enum conf_client_cert_mode { CLIENT_CERTS_OFF, CLIENT_CERTS_REQUEST, CLIENT_CERTS_REQUIRE };
+
+struct conf_client_certs { /* what a client has to show */
+	uint32_t mode;     /* enum conf_client_cert_mode */
+	struct str ca;     /* path, PEM */
+	struct str crl;    /* path, PEM; "": none */
+};
+
+struct conf_tls_host { /* what differs for a host */
+	struct str name; /* lower case; "admin.shop.test" or "*.shop.test" */
+	struct conf_client_certs clients;
+};
+
+struct conf_tls { /* of a listener */
+	bool on;
+	const struct conf_cert *certs;
+	uint32_t ncerts;
+	uint32_t min_version; /* enum conf_tls_version */
+	uint32_t max_version;
+	struct str ciphers; /* of TLS 1.2, as OpenSSL writes them */
+	struct str suites;  /* of TLS 1.3 */
+	struct str groups;  /* key exchange */
+	bool resumption;
+	struct str ticket_keys;   /* path of a file of keys; "": this node's own, random */
+	uint64_t ticket_rotation; /* of the node's own, 12h */
+	bool strict_sni;          /* no certificate for the name: refused, instead of the first */
+	struct conf_client_certs clients;
+	const struct conf_tls_host *hosts;
+	uint32_t nhosts;
+	uint64_t hsts; /* ns; 0: none */
+	bool hsts_subdomains;
+	bool hsts_preload;
+};
+
+struct conf_pool_tls { /* to servers */
+	bool on;
+	bool verify;
+	struct str ca;          /* path, PEM; "": the system's */
+	struct str server_name; /* SNI, and what the certificate must name; "": the server's name as
+	                         * configured, or the request's host where that is an address */
+	struct str cert;        /* client certificate and key, paths; "": none */
+	struct str key;
+	uint32_t min_version; /* enum conf_tls_version */
+	bool resumption;
+};
+
+enum conf_acme_challenge { ACME_HTTP_01, ACME_TLS_ALPN_01, ACME_DNS_01 };
+enum conf_acme_key { ACME_KEY_P256, ACME_KEY_P384, ACME_KEY_RSA2048, ACME_KEY_RSA4096 };
+enum conf_acme_dns { ACME_DNS_NONE, ACME_DNS_CLOUDFLARE, ACME_DNS_RFC2136, ACME_DNS_EXEC };
+
+struct conf_issuer { /* an ACME authority and the account there */
+	struct str name;
+	struct str directory; /* URL */
+	struct str ca;        /* path, PEM: whom to trust as that server; "": the system's */
+	struct str email;
+	bool agree; /* to the authority's terms of service */
+	struct str eab_kid, eab_key; /* external account; "": none */
+	uint32_t challenge;          /* enum conf_acme_challenge */
+	uint32_t key;                /* enum conf_acme_key, of certificates */
+	uint64_t renew_before;       /* 30d, at most a third of the lifetime */
+	uint32_t dns;                /* enum conf_acme_dns */
+	struct str cloudflare_token, cloudflare_api;
+	struct str rfc2136_key_name, rfc2136_key, rfc2136_algorithm, rfc2136_zone;
+	struct net_addr rfc2136_server;
+	struct str rfc2136_server_text;
+	struct conf_list dns_exec;
+	struct str dns_user;
+	uint64_t dns_wait;        /* for a record to be seen everywhere */
+	struct str dns_check;     /* resolver asked whether it is there; "": only dns_wait */
+	struct net_addr dns_check_address;
+};
+
+struct conf_http2 {
+	bool on;
+	uint32_t max_streams; /* of a connection at a time */
+	uint32_t window;      /* bytes a stream may send ahead */
+	uint32_t max_resets;  /* streams a client may give up in 10 s before GOAWAY */
+};
+
+/* Where a TCP listener sends connections for a name in the ClientHello. */
+struct conf_sni_route {
+	struct str name; /* lower case; "db.shop.test" or "*.shop.test" */
+	struct str to;
+	uint32_t pool;
+};
+
+enum conf_protocol { PROTOCOL_HTTP, PROTOCOL_TCP, PROTOCOL_UDP };
+enum conf_pool_protocol { POOL_HTTP1, POOL_H2 };
+enum conf_send_proxy { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
 
 struct conf_error_page { /* the user's own page for a status */
 	uint32_t status;
@@ -60,7 +177,7 @@ struct conf_listener {
 	const struct net_addr *bind;
 	const struct str *bind_text;
 	uint32_t nbind;
-	uint32_t protocol; /* 0: http (tcp is refused by this version) */
+	uint32_t protocol; /* enum conf_protocol */
 	uint32_t mode;     /* of unix sockets */
 	uint32_t max_connections;
 	uint32_t max_line;
@@ -71,6 +188,17 @@ struct conf_listener {
 	struct conf_access_log access_log;
 	const struct conf_error_page *pages;
 	uint32_t npages;
+	struct conf_tls tls;
+	struct conf_http2 http2;
+	struct conf_list accept_proxy_text;
+	const struct net_cidr *accept_proxy; /* from here a PROXY header is expected */
+	uint32_t naccept_proxy;
+	bool redirect_https;     /* answers every request with a redirect there */
+	uint32_t redirect_port;  /* 443 */
+	struct str to;           /* tcp and udp: the pool; "": by `sni` alone */
+	uint32_t pool;           /* its index; CONF_NO_POOL */
+	const struct conf_sni_route *sni; /* tcp: by the ClientHello's name, first */
+	uint32_t nsni;
 };
 
 struct conf_match_header {
@@ -108,7 +236,25 @@ enum conf_balance {
 	BALANCE_HEADER_HASH
 };
 
-enum conf_probe { PROBE_NONE, PROBE_TCP, PROBE_HTTP, PROBE_EXEC };
+/* In the order of the probe table. */
+enum conf_probe {
+	PROBE_NONE,
+	PROBE_TCP,
+	PROBE_HTTP,
+	PROBE_EXEC,
+	PROBE_TLS,
+	PROBE_GRPC,
+	PROBE_REDIS,
+	PROBE_POSTGRES,
+	PROBE_MYSQL,
+	PROBE_SMTP,
+	PROBE_DNS,
+	PROBE_PING,
+	PROBE_KINDS
+};
+
+enum conf_check_role { CHECK_ROLE_ANY, CHECK_ROLE_PRIMARY, CHECK_ROLE_REPLICA };
+enum conf_check_tls { CHECK_TLS_AUTO, CHECK_TLS_ON, CHECK_TLS_OFF }; /* auto: as the pool's */
 
 struct conf_check {
 	uint32_t probe;    /* enum conf_probe */
@@ -122,6 +268,17 @@ struct conf_check {
 	struct str match;       /* the body must contain it; "": any */
 	struct conf_list exec;
 	struct str user;        /* of exec; "": the roles' user */
+	struct str send;        /* tcp: bytes sent once connected, escapes resolved; "": none */
+	struct str grpc;        /* service; "": the server as a whole */
+	uint32_t role;          /* postgres: enum conf_check_role */
+	struct str login;       /* postgres: user; "": "holdfast" */
+	struct str database;    /* postgres; "": the user's */
+	struct str password;    /* redis, postgres; "": none */
+	struct str dns;         /* name asked for */
+	struct str dns_type;    /* "A" */
+	uint64_t expiry;        /* tls: certificate valid for at least so long; 0: at all */
+	uint32_t over_tls;      /* enum conf_check_tls */
+	struct conf_pool_tls tls; /* what the probe uses: the pool's, or of the check alone */
 	uint32_t port;          /* 0: the server's own */
 	uint64_t interval;      /* 2s */
 	uint64_t fast_interval; /* while a change is in the making; 0: interval */
@@ -172,6 +329,9 @@ struct conf_pool {
 	uint64_t queue_timeout;    /* 5s */
 	uint32_t queue_length;     /* per server, 1024 */
 	uint32_t idle_connections; /* per server and thread kept open, 1024 */
+	uint32_t protocol;         /* enum conf_pool_protocol */
+	struct conf_pool_tls tls;
+	uint32_t send_proxy; /* enum conf_send_proxy */
 	struct conf_timeouts timeouts;
 	const struct conf_server *servers;
 	uint32_t nservers;
@@ -302,9 +462,12 @@ struct conf {
 	struct conf_slo_limits slo;
 	const struct conf_slo_limits *slo_drills; /* by name; what is not set there is slo's */
 	uint32_t nslo_drills;
+	const struct conf_issuer *issuers; /* the map `acme` */
+	uint32_t nissuers;
 };
 
 #define CONF_NO_NODE UINT32_MAX
+#define CONF_NO_POOL UINT32_MAX
 
 /* The scenarios that slo.drills may name, ends with NULL: those of `holdfast drill`. */
 extern const char *const conf_drills[];

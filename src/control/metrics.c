@@ -26,6 +26,7 @@ static const struct {
 struct object {
 	char *labels;
 	struct stat_block sum;
+	struct wire_block wire; /* of a listener */
 };
 
 struct family_set {
@@ -182,6 +183,8 @@ static void object(struct family_set *f, const struct api *a, enum board_kind ki
 	if (o->labels == NULL)
 		return;
 	board_total(a->board, kind, slot, &o->sum);
+	if (kind == BOARD_LISTENER)
+		board_wire_total(a->board, slot, &o->wire);
 	f->n++;
 }
 
@@ -204,6 +207,28 @@ static bool family_init(struct family_set *f, const char *kind, uint32_t max, st
 	return f->v != NULL;
 }
 
+/* What the protocols of listeners count. */
+static void wires(const struct family_set *listeners, struct buf *out)
+{
+	static const struct {
+		const char *series;
+		const char *help;
+	} rows[WIRE_COUNTERS] = {
+#define ROW(id, series, help) { series, help },
+		WIRE_ROWS(ROW)
+#undef ROW
+	};
+	char name[96];
+
+	for (unsigned k = 0; k < WIRE_COUNTERS; k++) {
+		snprintf(name, sizeof(name), "holdfast_listener_%s", rows[k].series);
+		metrics_head(out, name, "counter", rows[k].help);
+		for (uint32_t i = 0; i < listeners->n; i++)
+			metrics_line(out, str_from(name), listeners->v[i].labels,
+			             listeners->v[i].wire.c[k]);
+	}
+}
+
 static void traffic(const struct api *a, struct buf *out)
 {
 	const struct conf *c = a->conf;
@@ -215,6 +240,7 @@ static void traffic(const struct api *a, struct buf *out)
 			metrics_label(&labels, "listener", c->listeners[i].name);
 			object(&f, a, BOARD_LISTENER, c->listeners[i].slot, &labels);
 		}
+		wires(&f, out);
 		put_family(&f, out);
 	}
 	if (family_init(&f, "route", c->nroutes, out)) {

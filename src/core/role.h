@@ -19,6 +19,7 @@ enum role_fd_kind {
 	ROLE_FD_CONTROL,    /* TCP listening socket of control.bind; to control */
 	ROLE_FD_SOCKET,     /* listening control socket; to control */
 	ROLE_FD_NOTIFY,     /* eventfd on which proxy tells check of passive failures; to both */
+	ROLE_FD_CERTS,      /* sealed store of certificates and keys (tls/store.h); to proxy, check */
 	ROLE_FD_STATES,     /* eventfd on which check tells vrrp that a state changed; to both */
 };
 

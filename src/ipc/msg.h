@@ -34,7 +34,12 @@
 	X(NODE, "parent -> vrrp: whether the node is drained; vrrp -> parent: err, text") \
 	X(YIELD, "parent -> vrrp: give up all virtual IPs, the node ends") \
 	X(YIELDED, "vrrp -> parent: nothing is held any more") \
-	X(HOOK, "vrrp -> parent: run the hooks of a transition; parent -> control: the webhook")
+	X(HOOK, "vrrp -> parent: run the hooks of a transition; parent -> control: the webhook") \
+	X(CERTS, "parent -> proxy, check: the certificates have changed; fd: the store") \
+	X(CERTED, "proxy, check -> parent: err, why") \
+	X(ISSUED, "acme -> parent: its folder has changed; parent -> acme: the proxies have it") \
+	X(LIST, "control -> parent -> proxy: which long-lived connections are open") \
+	X(LISTED, "proxy -> parent -> control: fd: JSON in a memory file")
 
 enum ipc_type {
 #define IPC_ENUM(name, doc) IPC_##name,

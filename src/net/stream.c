@@ -59,6 +59,11 @@ void stream_init(struct stream *s, int fd, loop_io_fn *fn)
 
 ssize_t stream_recv(struct stream *s, void *p, size_t size)
 {
+	return s->layer != NULL ? s->layer->recv(s, p, size) : stream_recv_raw(s, p, size);
+}
+
+ssize_t stream_recv_raw(struct stream *s, void *p, size_t size)
+{
 	ssize_t n;
 
 	do
@@ -89,6 +94,8 @@ bool stream_quiet(struct stream *s)
 {
 	char byte;
 
+	if (s->layer != NULL)
+		return s->layer->quiet(s);
 	return recv(s->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
@@ -115,6 +122,11 @@ static ssize_t send_some(struct stream *s, const struct iovec *iov, int n)
 }
 
 int stream_send(struct stream *s, const struct iovec *iov, int n)
+{
+	return s->layer != NULL ? s->layer->send(s, iov, n) : stream_send_raw(s, iov, n);
+}
+
+int stream_send_raw(struct stream *s, const struct iovec *iov, int n)
 {
 	size_t sent = 0;
 	int i;
@@ -157,12 +169,17 @@ int stream_flush(struct stream *s)
 
 void stream_shutdown(struct stream *s)
 {
+	if (s->layer != NULL)
+		s->layer->shutdown(s);
 	shutdown(s->io.fd, SHUT_WR);
 	s->ended = true;
 }
 
 void stream_close(struct stream *s, bool reset)
 {
+	if (s->layer != NULL)
+		s->layer->close(s, reset);
+	s->layer = NULL;
 	if (s->io.fd >= 0) {
 		const struct linger now = { .l_onoff = 1, .l_linger = 0 };
 

@@ -37,6 +37,21 @@ int flow_add(struct flow *f, const void *data, size_t len);
 void flow_drop(struct flow *f, size_t n);
 void flow_free(struct flow *f);
 
+struct stream;
+
+/*
+ * What stands between a stream and its socket: TLS. `out` holds what goes to the socket, ciphertext
+ * then; `readable` stays true while the layer has anything left to give. Functions as those of the
+ * stream with the same name; close frees the layer, having said farewell unless `reset`.
+ */
+struct stream_layer {
+	ssize_t (*recv)(struct stream *s, void *p, size_t size);
+	int (*send)(struct stream *s, const struct iovec *iov, int n);
+	bool (*quiet)(struct stream *s);
+	void (*shutdown)(struct stream *s);
+	void (*close)(struct stream *s, bool reset);
+};
+
 struct stream {
 	struct loop_io io;
 	bool readable;  /* the kernel may have bytes for us */
@@ -47,6 +62,8 @@ struct stream {
 	bool broken;    /* reset or another error: nothing works any more */
 	uint16_t error; /* errno that a send has told of: recv(2) would show an orderly end then */
 	struct flow out;
+	const struct stream_layer *layer; /* NULL: clear text */
+	void *layer_data;
 };
 
 /* Takes over fd in its initial state; the caller registers it, for STREAM_EVENTS. */
@@ -71,6 +88,9 @@ bool stream_quiet(struct stream *s);
 int stream_send(struct stream *s, const struct iovec *iov, int n);
 /* Sends what waits. OK (also when some still waits), ERR_SYSTEM with errno. */
 int stream_flush(struct stream *s);
+/* For layers: the same on the socket itself. */
+ssize_t stream_recv_raw(struct stream *s, void *p, size_t size);
+int stream_send_raw(struct stream *s, const struct iovec *iov, int n);
 /* Ends our direction: the other side reads to the end. */
 void stream_shutdown(struct stream *s);
 /* Closes the socket, which unregisters it, and frees what waits. The object must live to the end of

@@ -111,6 +111,7 @@ static void listener_set(struct listener *l, struct view *v, const struct listen
 	view_use(v);
 	if (l->conf == NULL) {
 		l->stat = thread_block(t, BOARD_LISTENER, conf->slot);
+		l->wire = board_wire(r->board, r->instance, t->index, conf->slot);
 		l->connections =
 		    &board_node(r->board)->listener_connections[r->instance][conf->slot];
 	}

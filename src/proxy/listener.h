@@ -12,6 +12,7 @@ struct listener {
 	struct view *view; /* the last configuration that named it */
 	const struct conf_listener *conf;
 	struct stat_block *stat;
+	struct wire_block *wire;
 	_Atomic uint32_t *connections; /* of all threads */
 	uint64_t inode;
 	uint16_t port;

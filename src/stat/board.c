@@ -152,6 +152,30 @@ struct stat_block *board_block(struct board *b, unsigned instance, unsigned thre
 	return &b->blocks[instance][thread][number];
 }
 
+struct wire_block *board_wire(struct board *b, unsigned instance, unsigned thread, uint32_t slot)
+{
+	CHECK(instance < BOARD_INSTANCES && thread < BOARD_THREADS && slot < BOARD_MAX_LISTENERS);
+	board_thread_used(b, instance, thread);
+	return &b->wires[instance][thread][slot];
+}
+
+void board_wire_total(struct board *b, uint32_t slot, struct wire_block *sum)
+{
+	CHECK(slot < BOARD_MAX_LISTENERS);
+	memset(sum, 0, sizeof(*sum));
+	for (unsigned instance = 0; instance < BOARD_INSTANCES; instance++) {
+		uint64_t threads = board_threads(b, instance);
+
+		for (; threads != 0; threads &= threads - 1) {
+			unsigned thread = (unsigned)__builtin_ctzll(threads);
+
+			for (unsigned i = 0; i < WIRE_COUNTERS; i++) {
+				sum->c[i] += stat_get(&b->wires[instance][thread][slot].c[i]);
+			}
+		}
+	}
+}
+
 _Atomic uint64_t *board_epoch(struct board *b)
 {
 	return &b->epoch;

@@ -16,6 +16,7 @@
 
 #include "base/str.h"
 #include "stat/vip.h"
+#include "stat/wire.h"
 
 enum board_kind { BOARD_LISTENER, BOARD_ROUTE, BOARD_POOL, BOARD_SERVER, BOARD_KINDS };
 
@@ -243,6 +244,9 @@ struct board_vip *board_vip(struct board *b, unsigned n);
 /* thread: 0 … BOARD_THREADS - 1 of that instance. */
 struct stat_block *board_block(struct board *b, unsigned instance, unsigned thread,
                                enum board_kind kind, uint32_t slot);
+/* The protocol counters of a listener; their sum over all instances and threads. */
+struct wire_block *board_wire(struct board *b, unsigned instance, unsigned thread, uint32_t slot);
+void board_wire_total(struct board *b, uint32_t slot, struct wire_block *sum);
 /* Counts changes of any state word: check adds one after each, readers compare. */
 _Atomic uint64_t *board_epoch(struct board *b);
 /* Marks that a thread of an instance has counters, so that readers need not touch the others. */

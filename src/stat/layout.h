@@ -11,7 +11,7 @@
 #include "stat/board.h"
 
 #define BOARD_MAGIC  0x64726f6274736648ULL /* "Hfstbord" */
-#define BOARD_LAYOUT 3 /* to be raised when a struct here or in board.h changes */
+#define BOARD_LAYOUT 4 /* to be raised when a struct here or in board.h changes */
 
 #define BOARD_PAGE_SLOTS  8 /* blocks in one page */
 #define BOARD_TOUCH_WORDS (BOARD_SLOTS / BOARD_PAGE_SLOTS / 64)
@@ -41,6 +41,7 @@ struct board {
 	struct board_name names[BOARD_SLOTS];
 	struct board_server servers[BOARD_MAX_SERVERS];
 	struct board_live live[BOARD_INSTANCES][BOARD_MAX_SERVERS];
+	struct wire_block wires[BOARD_INSTANCES][BOARD_THREADS][BOARD_MAX_LISTENERS];
 	struct stat_block blocks[BOARD_INSTANCES][BOARD_THREADS][BOARD_SLOTS]
 	    __attribute__((aligned(4096)));
 };

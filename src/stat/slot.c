@@ -93,11 +93,11 @@ static uint32_t find(struct board *b, enum board_kind kind, const char *name)
 	return UINT32_MAX;
 }
 
-static void clear_block(struct stat_block *block)
+static void clear_words(void *block, size_t size)
 {
-	uint64_t *words = (uint64_t *)block;
+	uint64_t *words = block;
 
-	for (size_t i = 0; i < sizeof(*block) / sizeof(*words); i++) {
+	for (size_t i = 0; i < size / sizeof(*words); i++) {
 		__atomic_store_n(&words[i], 0, __ATOMIC_RELAXED);
 	}
 }
@@ -116,7 +116,11 @@ static void clear(struct board *b, enum board_kind kind, uint32_t slot)
 			struct stat_block *block = board_block_if(b, instance, thread, number);
 
 			if (block != NULL) {
-				clear_block(block);
+				clear_words(block, sizeof(*block));
+			}
+			if (kind == BOARD_LISTENER) {
+				clear_words(&b->wires[instance][thread][slot],
+				            sizeof(struct wire_block));
 			}
 		}
 		if (kind == BOARD_SERVER && board_threads(b, instance) != 0) {
