@@ -220,9 +220,11 @@ static void load_tree(struct load *l, struct node *root)
 	verify(l);
 	verify_ties(l);
 	verify_vips(l);
+	verify_acme(l);
 	if (l->problems->errors == 0) {
 		verify_warnings(l);
 		verify_vip_warnings(l);
+		verify_acme_warnings(l);
 	}
 }
 

@@ -18,10 +18,11 @@ struct load {
 	bool offline; /* touch neither files nor the network */
 	uint32_t nservers;
 	size_t file_bytes; /* of pages and secrets read so far */
-	struct load_template templates[16];
+	struct load_template templates[32];
 	uint32_t ntemplates;
 	/* Nodes of the named things, in the order of conf's arrays. */
-	struct node **listeners, **routes, **pools, **nodes, **checks, **vips;
+	struct node **listeners, **routes, **pools, **nodes, **checks, **vips, **issuers;
+	uint64_t issuers_used; /* verify_acme.c: a bit for each */
 	const struct node *root;
 };
 
@@ -64,6 +65,9 @@ void verify_vips(struct load *l);
 void verify_undefined(struct load *l, struct place at, const char *what, const struct guess *g);
 /* What a check says of itself wherever it stands; n: its map. */
 void verify_check(struct load *l, const struct conf_check *c, const struct node *n);
+/* verify_acme.c */
+void verify_acme(struct load *l);
+void verify_acme_warnings(struct load *l);
 /* warn.c: what is allowed and undermines availability. */
 void verify_warnings(struct load *l);
 void verify_check_warnings(struct load *l, const struct conf_check *c, const struct node *check);

@@ -100,6 +100,8 @@ struct rows {
 extern const struct rows schema_root;
 extern const struct rows schema_listener, schema_route, schema_pool, schema_server, schema_check;
 extern const struct rows schema_passive, schema_access_log;
+/* schema_acme.c */
+extern const struct rows schema_issuer;
 /* schema_vip.c */
 extern const struct rows schema_node, schema_vip, schema_track, schema_named_check, schema_slo;
 

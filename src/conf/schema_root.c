@@ -137,6 +137,9 @@ static const struct row root_rows[] = {
 	{ "virtual_ips", &type_map, OF(conf, vips), WITH(conf, nvips), .max = CONF_MAX_VIPS,
 	  .sub = &schema_vip, .redo = REDO_VIP, .flags = ROW_OPTIONAL,
 	  .doc = "Addresses that the nodes share: one of them holds each." },
+	{ "acme", &type_map, OF(conf, issuers), WITH(conf, nissuers), .max = CONF_MAX_ISSUERS,
+	  .sub = &schema_issuer, .redo = REDO_NOTHING, .flags = ROW_OPTIONAL,
+	  .doc = "Authorities that issue certificates for listeners (ACME, RFC 8555)." },
 	{ "slo", &type_group, .sub = &schema_slo, .flags = ROW_OPTIONAL,
 	  .doc = "What drills may show before they count as failed." },
 	END

@@ -45,6 +45,9 @@ static void address_print(const struct row *row, const void *object, struct emit
 {
 	char text[NET_ADDR_TEXT];
 
+	if (row->flags & ROW_OPTIONAL && ROW_CWITH(struct str, row, object)->len == 0) {
+		return;
+	}
 	emit_text(o, row->name, *ROW_CWITH(struct str, row, object));
 	if (o->exact) { /* a name may stand for another address today */
 		emit_text(o, row->name,

@@ -246,6 +246,7 @@ static void keep_nodes(struct load *l, const struct rows *rows, struct node **no
 		{ &schema_listener, &l->listeners }, { &schema_route, &l->routes },
 		{ &schema_pool, &l->pools },         { &schema_node, &l->nodes },
 		{ &schema_named_check, &l->checks }, { &schema_vip, &l->vips },
+		{ &schema_issuer, &l->issuers },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
