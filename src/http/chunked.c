@@ -152,3 +152,27 @@ ssize_t http_chunked_scan(struct http_chunked *c, const char *data, size_t len, 
 	}
 	return (ssize_t)pos;
 }
+
+struct str http_chunk_pack(char *out, struct str data, bool last)
+{
+	static const char hex[] = "0123456789abcdef";
+	char *p = out;
+
+	if (data.len > 0) {
+		unsigned shift = 60;
+
+		while (data.len >> shift == 0)
+			shift -= 4;
+		for (;; shift -= 4) {
+			*p++ = hex[data.len >> shift & 15];
+			if (shift == 0)
+				break;
+		}
+		p = mempcpy(p, "\r\n", 2);
+		p = mempcpy(p, data.s, data.len);
+		p = mempcpy(p, "\r\n", 2);
+	}
+	if (last)
+		p = mempcpy(p, "0\r\n\r\n", 5);
+	return str_n(out, (size_t)(p - out));
+}

@@ -191,6 +191,11 @@ void http_chunked_init(struct http_chunked *c);
 ssize_t http_chunked_scan(struct http_chunked *c, const char *data, size_t len,
                           struct str *payload);
 
+/* Writes data as one chunk to out, which holds HTTP_CHUNK_ROOM bytes more than that; with `last`
+ * the end of the body, without trailers, behind it. Data may be empty. */
+#define HTTP_CHUNK_ROOM 32
+struct str http_chunk_pack(char *out, struct str data, bool last);
+
 /* "OK" for 200 …; "" for an unknown code. */
 const char *http_status_text(unsigned status);
 const char *http_method_name(enum http_method m); /* "GET" …; "OTHER" */

@@ -9,7 +9,6 @@
 
 #include "base/check.h"
 #include "base/err.h"
-#include "net/sock.h"
 #include "proxy/exchange.h"
 
 struct choice {
@@ -74,6 +73,12 @@ static int choose(struct exchange *x)
 	return ERR_FULL;
 }
 
+/* x's pool with weights up to date; NULL when out of memory. */
+static struct pool *pool_again(struct exchange *x)
+{
+	return view_pool(x->view, (uint32_t)(x->pool->conf - x->view->snap->conf->pools));
+}
+
 static void why_no_server(const struct exchange *x, char *out, size_t size)
 {
 	const struct pool *p = x->pool;
@@ -130,30 +135,25 @@ static void forward(struct exchange *x)
 		request_pump(x);
 }
 
-/* Sends on a kept connection or starts a new one. */
+/* Sends on a connection that is there or makes one. */
 static void reach(struct exchange *x)
 {
 	enum fail_why why = FAIL_NONE;
+	int err;
 
 	x->attempts++;
 	x->sent = false;
-	if (!x->fresh && (x->up = upstream_reuse(x->server, x)) != NULL) {
-		stat_add(&x->server->stat->c[STAT_REUSES], 1);
-		forward(x);
-		return;
-	}
+	x->reused = false;
+	err = x->back->open(x, &why);
 	x->fresh = false;
-	x->up = upstream_connect(x->server, x, &why);
-	if (x->up == NULL) {
-		attempt_failed(x, why);
-		return;
-	}
-	if (x->up->connecting) {
+	if (err == OK) {
+		forward(x);
+	} else if (err == ERR_AGAIN) {
 		x->state = X_CONNECTING;
 		exchange_arm(x);
-		return;
+	} else {
+		attempt_failed(x, why);
 	}
-	forward(x);
 }
 
 void attempt_start(struct exchange *x)
@@ -165,7 +165,7 @@ void attempt_start(struct exchange *x)
 		reach(x);
 		return;
 	}
-	if (view_pool(x->view, x->route->pool) == NULL || p->eligible == 0) {
+	if (pool_again(x) == NULL || p->eligible == 0) {
 		no_server(x);
 		return;
 	}
@@ -180,21 +180,9 @@ void attempt_start(struct exchange *x)
 	}
 }
 
-void attempt_connected(struct exchange *x)
+void attempt_ready(struct exchange *x)
 {
-	struct upstream *u = x->up;
-	int err;
-
-	if (!u->s.writable && !u->s.broken)
-		return;
-	err = net_connect_error(u->s.io.fd);
-	if (err != 0) {
-		attempt_failed(x, fail_errno(err));
-		return;
-	}
-	u->connecting = false;
-	stat_add(&x->server->stat->c[STAT_CONNECTIONS], 1);
-	if (request_send(x) && request_pump(x) && u->s.readable)
+	if (request_send(x) && request_pump(x))
 		response_pump(x);
 }
 
@@ -202,16 +190,9 @@ void attempt_connected(struct exchange *x)
 void attempt_release(struct exchange *x, bool keep)
 {
 	struct server *s = x->server;
-	struct upstream *u = x->up;
 
-	if (u != NULL) {
-		x->up = NULL;
-		if (keep)
-			upstream_keep(u, x->pool->conf->idle_connections,
-			              EXCHANGE_TIMEOUT(x, keep_alive));
-		else
-			upstream_close(u, !x->request_done);
-	}
+	if (x->back != NULL)
+		x->back->release(x, keep);
 	if (x->placed) {
 		x->placed = false;
 		server_give(s);
@@ -262,7 +243,7 @@ static bool is_budgeted(enum fail_why why)
 
 static unsigned retries_of(const struct exchange *x)
 {
-	return x->route->retries >= 0 ? (unsigned)x->route->retries : x->pool->conf->retries;
+	return x->route != NULL && x->route->retries >= 0 ? (unsigned)x->route->retries : x->pool->conf->retries;
 }
 
 /* Leaves the failed server for good. */
@@ -303,9 +284,8 @@ static void give_up(struct exchange *x, enum fail_why why, const char *note)
 
 void attempt_failed(struct exchange *x, enum fail_why why)
 {
-	struct upstream *u = x->up;
 	/* A kept connection that the server closed meanwhile: no failure of the server. */
-	const bool stale = u != NULL && u->reused && x->sent && !x->got &&
+	const bool stale = x->reused && x->sent && !x->got &&
 	                   (why == FAIL_RESET || why == FAIL_CLOSED);
 	const bool may = x->status == 0 && !x->got && (!x->sent || x->repeatable);
 
@@ -313,8 +293,7 @@ void attempt_failed(struct exchange *x, enum fail_why why)
 	x->last_fail = (uint8_t)why;
 	loop_timer_stop(x->thread->loop, &x->timer);
 	if (stale && may) {
-		x->up = NULL;
-		upstream_close(u, true);
+		x->back->release(x, false);
 		x->fresh = true;
 		again(x);
 		return;
@@ -350,7 +329,7 @@ void attempt_move(struct exchange *x)
 	if ((x->state != X_SENT && x->state != X_CONNECTING) || x->got ||
 	    (x->sent && !x->repeatable))
 		return;
-	p = view_pool(x->view, x->route->pool);
+	p = pool_again(x);
 	if (p == NULL || p->eligible == 0 || p->panic)
 		return;
 	x->last_fail = FAIL_TIMEOUT;

@@ -211,7 +211,7 @@ static void client_read(struct client *c)
 	if (c->state == CLIENT_LINGER && c->s.readable)
 		linger_read(c);
 	else if (c->x != NULL && c->s.readable)
-		exchange_client_event(c->x); /* its body goes on in the socket */
+		front_http1_event(c->x); /* its body goes on in the socket */
 }
 
 static void client_event(struct loop_io *io, uint32_t events)
@@ -221,7 +221,7 @@ static void client_event(struct loop_io *io, uint32_t events)
 	CHECK_MAGIC(c, CLIENT_MAGIC);
 	stream_events(&c->s, events);
 	if (c->x != NULL) {
-		exchange_client_event(c->x);
+		front_http1_event(c->x);
 		return;
 	}
 	if (c->s.broken) {

@@ -43,7 +43,7 @@ void exchange_arm(struct exchange *x)
 		ns = EXCHANGE_TIMEOUT(x, connect);
 		break;
 	case X_SENT:
-		if (!x->request_done && !x->expect && flow_empty(&x->up->s.out))
+		if (!x->request_done && !x->expect && x->back->room(x))
 			ns = EXCHANGE_TIMEOUT(x, request_body);
 		else
 			ns = EXCHANGE_TIMEOUT(x, response);
@@ -76,13 +76,13 @@ void exchange_timer(struct loop_timer *timer)
 		attempt_failed(x, FAIL_CONNECT_TIMEOUT);
 		break;
 	case X_SENT:
-		if (!x->request_done && !x->expect && flow_empty(&x->up->s.out))
+		if (!x->request_done && !x->expect && x->back->room(x))
 			exchange_fail(x, 408, "the request's body did not come in time");
 		else
 			attempt_failed(x, FAIL_TIMEOUT);
 		break;
 	case X_RESPONSE:
-		if (flow_empty(&x->client->s.out)) {
+		if (x->front->room(x)) {
 			x->last_fail = FAIL_TIMEOUT;
 			stat_add(&x->server->stat->c[STAT_RESPONSE_ERRORS], 1);
 			exchange_cut(x, "the server stopped in the middle of its response");
@@ -163,14 +163,12 @@ static void log_end(struct exchange *x, uint64_t now)
 
 static bool exchange_keeps(const struct exchange *x, bool keep)
 {
-	return keep && x->request_done && !x->client_close && !x->response_close &&
-	       !x->client->s.broken;
+	return keep && x->request_done && !x->client_close && !x->response_close;
 }
 
 void exchange_end(struct exchange *x, bool keep)
 {
 	struct thread *t = x->thread;
-	struct client *c = x->client;
 
 	CHECK_MAGIC(x, EXCHANGE_MAGIC);
 	CHECK(x->state != X_ENDED);
@@ -179,26 +177,21 @@ void exchange_end(struct exchange *x, bool keep)
 	count_end(x, t->loop->now);
 	log_end(x, t->loop->now);
 	keep = exchange_keeps(x, keep);
-	c->last = x->request_done && flow_empty(&c->in);
 	x->state = X_ENDED;
 	loop_timer_stop(t->loop, &x->timer);
 	attempt_release(x, false);
 	STAILQ_INSERT_TAIL(&t->dead_exchanges, x, dead);
 	loop_defer(t->loop, &t->reaper);
-	client_done(c, keep);
+	x->front->end(x, keep);
 }
 
 void exchange_cut(struct exchange *x, const char *why)
 {
-	struct client *c = x->client;
-
 	if (x->reason == NULL)
 		x->reason = strdup(why);
-	if (c->s.broken || c->s.eof)
+	if (x->front->gone(x))
 		stat_add(&x->listener->stat->c[STAT_ABORTS], 1);
-	flow_free(&c->s.out);
-	/* The client must see that what it has is not whole: client_done() resets. */
-	c->s.broken = true;
+	x->front->cut(x);
 	exchange_end(x, false);
 }
 
@@ -218,12 +211,10 @@ static void send_page(struct exchange *x, unsigned status, const char *reason, b
 		.wall_ms = thread_wall_ms(x->thread),
 	};
 	struct buf out = BUF_INIT;
-	struct iovec iov;
 
 	error_page_write(&page, &out);
-	iov = (struct iovec){ .iov_base = out.p, .iov_len = out.len };
-	if (!out.failed && stream_send(&x->client->s, &iov, 1) == OK)
-		x->bytes_out += out.len;
+	if (!out.failed)
+		x->front->page(x, str_n(out.p, out.len));
 	buf_free(&out);
 }
 
@@ -249,58 +240,10 @@ void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
 	if (x->state == X_QUEUED)
 		queue_leave(x);
 	attempt_release(x, false);
-	if (!close && !flow_empty(&x->client->s.out)) {
+	if (!close && !x->front->flushed(x)) {
 		x->state = X_FLUSH;
 		exchange_arm(x);
 		return;
 	}
 	exchange_end(x, !close);
-}
-
-/* --- events --------------------------------------------------------------------------------- */
-
-void exchange_client_event(struct exchange *x)
-{
-	struct client *c = x->client;
-
-	CHECK_MAGIC(x, EXCHANGE_MAGIC);
-	if (c->s.broken) {
-		exchange_cut(x, "the client closed the connection");
-		return;
-	}
-	if (!flow_empty(&c->s.out)) {
-		if (stream_flush(&c->s) != OK) {
-			exchange_cut(x, "the client closed the connection");
-			return;
-		}
-		if (!flow_empty(&c->s.out))
-			return;
-		if (x->state == X_FLUSH) {
-			exchange_end(x, true);
-			return;
-		}
-	}
-	if (x->state == X_TUNNEL) {
-		tunnel_pump(x);
-	} else if (x->state == X_SENT || x->state == X_RESPONSE) {
-		if (request_pump(x))
-			response_pump(x);
-	}
-}
-
-void exchange_upstream_event(struct upstream *u)
-{
-	struct exchange *x = u->x;
-
-	CHECK_MAGIC(x, EXCHANGE_MAGIC);
-	if (u->connecting) {
-		attempt_connected(x);
-		return;
-	}
-	if (u->s.writable && !flow_empty(&u->s.out) && stream_flush(&u->s) != OK)
-		x->upload_dead = true;
-	if (x->state == X_TUNNEL)
-		tunnel_pump(x);
-	else if (request_pump(x))
-		response_pump(x);
 }

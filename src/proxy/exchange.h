@@ -9,6 +9,7 @@
 #define PROXY_EXCHANGE_H
 
 #include "proxy/client.h"
+#include "proxy/front.h"
 #include "proxy/listener.h"
 #include "proxy/upstream.h"
 
@@ -42,10 +43,14 @@ struct exchange {
 	bool trusted;        /* the client is in `trust` */
 	bool request_done;   /* its body is through */
 	bool response_close; /* the response ends the client's connection */
-	bool dechunk;        /* HTTP/1.0 client: chunks are unpacked */
+	bool dechunk;        /* chunks of the response are unpacked for its client */
 	bool upstream_close; /* the server ends its connection after this response */
 	bool upload_dead;    /* the server takes no more of the body */
 	bool placed;         /* holds a place at `server` */
+	bool reused;         /* the attempt is on a connection that was used before */
+	bool enchunk;        /* the response's payload gets chunks for its client */
+	const struct front_ops *front;
+	const struct back_ops *back; /* of the pool's servers */
 	struct client *client;
 	struct thread *thread;
 	struct view *view;
@@ -54,7 +59,7 @@ struct exchange {
 	const struct conf_route *route; /* NULL: none found */
 	struct pool *pool;
 	struct server *server; /* of the present attempt */
-	struct upstream *up;   /* NULL between attempts */
+	struct upstream *up;   /* HTTP/1.1: the connection; NULL between attempts */
 	struct loop_timer timer;
 	union {
 		TAILQ_ENTRY(exchange) waiting;
@@ -70,6 +75,7 @@ struct exchange {
 	enum http_body body; /* framing of the request's body and what is left of it */
 	uint64_t body_left;
 	struct http_chunked chunked;
+	struct http_chunked unpack; /* where chunks are unpacked for the server */
 	struct str slice; /* body bytes that lie in the scratch, only during the take-on */
 	struct flow hold; /* body bytes that wait for a connection */
 
@@ -99,9 +105,9 @@ size_t exchange_start(struct client *c, const struct http_head *h, struct str re
 /* Answers a request that could not be parsed, and ends the connection. */
 void exchange_refuse(struct client *c, enum http_fault fault);
 
-/* Events of the client's socket while the exchange is on it. */
-void exchange_client_event(struct exchange *x);
-void exchange_upstream_event(struct upstream *u);
+/* Events of the client's connection and of the server's, both HTTP/1.1. */
+void front_http1_event(struct exchange *x);
+void back_http1_event(struct upstream *u);
 
 /* Answers with an error of our own and ends, or cuts, when the response has begun. */
 void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
@@ -120,7 +126,8 @@ uint64_t exchange_timeout(const struct exchange *x, size_t offset);
 
 /* attempt.c: choosing a server and reaching it */
 void attempt_start(struct exchange *x);
-void attempt_connected(struct exchange *x);
+/* The server can be sent to now. */
+void attempt_ready(struct exchange *x);
 /* The present attempt came to nothing: another one where that is allowed, else an error answer. */
 void attempt_failed(struct exchange *x, enum fail_why why);
 /* The server that x waits for was found dead: x goes on to another where it may be sent again, and
@@ -146,7 +153,16 @@ bool request_pump(struct exchange *x);
 /* Bytes of data that belong to the body, checked; -fault. */
 ssize_t request_scan(struct exchange *x, struct str data);
 
-/* response.c */
+/* response.c: for backs. The response's bytes until its final head is there, with what of the body
+ * follows it; from a back that is not framed one head, end: the response is whole with it. */
+void response_heads(struct exchange *x, struct str data, bool end);
+/* The body: as it lies on the wire from a framed back, else its payload; end: the last of it. */
+void response_body(struct exchange *x, struct str data, bool end);
+/* Trailers from a back that is not framed, "name: value\r\n" lines: the response is whole. */
+void response_trailers(struct exchange *x, struct str lines);
+/* The server's side ended before the response was known to be whole; err as of stream_recv. */
+void response_end(struct exchange *x, ssize_t err);
+/* Takes what the server has sent, where the client has room. */
 void response_pump(struct exchange *x);
 
 /* tunnel.c */
@@ -154,6 +170,7 @@ void tunnel_start(struct exchange *x, struct str early);
 void tunnel_pump(struct exchange *x);
 
 /* head.c: building heads. Bytes written, or 0 when out does not hold them. */
+#define HEAD_ROOM_BODY 4096 /* of thread->out, behind a response's head */
 size_t head_request(struct exchange *x, const struct http_head *h, char *out, size_t size);
 /* Gives a request whose head could not be parsed its id. */
 void head_id(struct exchange *x);

@@ -7,69 +7,76 @@
  * response head a parsed one (struct http_head): whatever came by HTTP/2 went through the strict
  * HTTP/1.1 parser before anything is done with it.
  *
- * Bodies between front and back are as they lie on the wire where both are `framed` (HTTP/1.1:
- * chunks stay chunks), and bare payload otherwise; request.c and response.c convert.
+ * Bodies are as they lie on the wire where a side is `framed` (HTTP/1.1: chunks stay chunks) and
+ * bare payload otherwise; request.c and response.c convert where the two sides differ.
  */
 #ifndef PROXY_FRONT_H
 #define PROXY_FRONT_H
 
 #include "base/str.h"
 #include "http/http.h"
+#include "stat/fail.h"
 
 struct exchange;
 
 struct front_ops {
-	const char *name; /* as the access log says it: "HTTP/1.1", "HTTP/2", "TCP" */
+	const char *name; /* as the access log says it: "HTTP/1.1", "HTTP/2.0" */
 	bool framed;
-	/* The request's body: bytes taken, ERR_AGAIN (an event of the front will call
-	 * request_pump), ERR_CLOSED (it ended early), ERR_SYSTEM. Never 0. */
+	/* The request's body: bytes; ERR_AGAIN (its event will call request_pump); 0 at the end of
+	 * one that is not framed; ERR_CLOSED, ERR_SYSTEM where it ended too early. */
 	ssize_t (*read)(struct exchange *x, void *p, size_t size);
-	/* Whether read would give something else than ERR_AGAIN. */
+	/* Whether read may give something else than ERR_AGAIN. */
 	bool (*readable)(const struct exchange *x);
-	/* Has request_pump called again in a later turn: for who stops although there is more. */
+	/* Has the event come once more in a later turn: for who stops although there is more. */
 	void (*rearm)(struct exchange *x);
-	/* Bytes that read gave and that do not belong to this request. */
-	bool (*unread)(struct exchange *x, struct str data);
+	/* Bytes that read gave and that do not belong to this request. OK or ERR_NOMEM. */
+	int (*unread)(struct exchange *x, struct str data);
 	/*
-	 * The response: interim heads, the final one with the first bytes of the body, the body,
-	 * trailers (framed: within the body). end: it is whole. False when the client is gone: the
-	 * exchange is over then, by exchange_cut. thread->out holds nothing across these calls.
+	 * The response: interim heads, the final one with the first bytes of its body, more of the
+	 * body, trailers. end: it is whole. They count x->bytes_out. False when the client is gone:
+	 * the exchange is over then, by exchange_cut. Room is not theirs to mind: what the client
+	 * does not take now they keep. What is given may lie in thread->in or thread->out.
 	 */
 	bool (*head)(struct exchange *x, const struct http_head *h, struct str data, bool end);
 	bool (*data)(struct exchange *x, struct str data, bool end);
-	bool (*trailers)(struct exchange *x, struct str lines); /* "name: value\r\n"…; ends it */
-	/* An answer of our own: a whole HTTP/1.1 message. */
-	bool (*page)(struct exchange *x, struct str text);
-	/* Whether it takes more of the response now; else its event calls response_pump. */
+	/* Not framed: "name: value\r\n" lines; the response is whole with them. Else NULL. */
+	bool (*trailers)(struct exchange *x, struct str lines);
+	/* An answer of our own, a whole HTTP/1.1 message. */
+	void (*page)(struct exchange *x, struct str text);
+	/* Whether the client takes more now; else an event will call response_pump. */
 	bool (*room)(const struct exchange *x);
-	/* The exchange is over; keep: in order. The front forgets x. */
-	void (*end)(struct exchange *x, bool keep);
-	/* The same, and the client must see that what it has is not whole (reset). */
-	void (*cut)(struct exchange *x);
+	/* Whether all that was given is with the client's kernel; else an event of the front ends
+	 * an exchange in X_FLUSH. */
+	bool (*flushed)(const struct exchange *x);
 	/* Whether the client is known to be gone. */
 	bool (*gone)(const struct exchange *x);
+	/* What the client has is not whole, and it must see that: called before end. */
+	void (*cut)(struct exchange *x);
+	/* The exchange is over; keep: the connection may take another. The front forgets x. */
+	void (*end)(struct exchange *x, bool keep);
 };
 
-extern const struct front_ops front_http1; /* client.c */
-extern const struct front_ops front_http2;
+extern const struct front_ops front_http1;
 
 struct back_ops {
 	bool framed;
-	/* The head in x->head with the body bytes at hand (x->hold, x->slice): false when the
-	 * attempt failed or the exchange is over. */
-	bool (*send)(struct exchange *x);
-	/* More of the body; end: it is whole. OK, or an error: the server takes no more. */
+	/* Reaches x->server. OK: x->reused is set, send may be called; ERR_AGAIN: attempt_ready or
+	 * attempt_failed follows; other: *why. x->fresh: by a new connection. */
+	int (*open)(struct exchange *x, enum fail_why *why);
+	/* Sends x->head with body bytes at hand, as they are to go out; end: the request is whole
+	 * with them. OK, or ERR_SYSTEM with errno. */
+	int (*send)(struct exchange *x, struct str body, bool end);
+	/* More of the body. OK, or an error: the server takes no more. */
 	int (*data)(struct exchange *x, struct str data, bool end);
-	/* Whether it takes more of the body now; else its event calls request_pump. */
+	/* Whether the server has taken all that was given; else an event will call request_pump. */
 	bool (*room)(const struct exchange *x);
-	/* Gives the response's parts to response_heads(), response_body(), response_end() for as
-	 * long as the front has room. */
+	/* Gives what came to response_heads(), response_body(), response_end(), for as long as the
+	 * front has room and x is in X_SENT or X_RESPONSE. */
 	void (*pump)(struct exchange *x);
-	/* The attempt is over; keep: the connection may take another request. */
+	/* The attempt is over and x forgotten; keep: the connection may take another request. */
 	void (*release)(struct exchange *x, bool keep);
 };
 
-extern const struct back_ops back_http1; /* upstream.c */
-extern const struct back_ops back_http2;
+extern const struct back_ops back_http1;
 
 #endif

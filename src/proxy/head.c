@@ -258,7 +258,8 @@ size_t head_response(struct exchange *x, const struct http_head *h, char *out, s
 		if (u != NULL)
 			put_str(&o, u->line);
 	} else if (h->status >= 200) {
-		if (http_has(h, HTTP_FIELD_TRANSFER_ENCODING) && x->minor == 1 && !bodiless)
+		if ((http_has(h, HTTP_FIELD_TRANSFER_ENCODING) || x->enchunk) && x->minor == 1 &&
+		    !bodiless)
 			PUT(&o, "Transfer-Encoding: chunked\r\n");
 		if (x->response_close)
 			PUT(&o, "Connection: close\r\n");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forwarding a request: its head, then its body as it lies, no faster than the server takes it. */
+/* Forwarding a request: its head, then its body, no faster than the server takes it. The body goes
+ * on as it lies where both sides frame it alike; else chunks are packed or unpacked here. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -10,10 +11,15 @@ ssize_t request_scan(struct exchange *x, struct str data)
 {
 	ssize_t n;
 
-	if (x->body == HTTP_BODY_LENGTH) {
-		n = (ssize_t)MIN(data.len, x->body_left);
-		x->body_left -= (uint64_t)n;
-		x->request_done = x->body_left == 0;
+	if (x->body == HTTP_BODY_LENGTH || !x->front->framed) {
+		if (x->body == HTTP_BODY_LENGTH && data.len > x->body_left && !x->front->framed)
+			return -HTTP_FAULT_BAD_LENGTH; /* RFC 9113, 8.1.1 */
+		n = (ssize_t)data.len;
+		if (x->body == HTTP_BODY_LENGTH) {
+			n = (ssize_t)MIN(data.len, x->body_left);
+			x->body_left -= (uint64_t)n;
+			x->request_done = x->body_left == 0;
+		}
 	} else {
 		n = http_chunked_scan(&x->chunked, data.s, data.len, NULL);
 		if (n < 0)
@@ -24,19 +30,56 @@ ssize_t request_scan(struct exchange *x, struct str data)
 	return n;
 }
 
+/* Payload as a chunk; with end the last one follows. */
+static int pack(struct exchange *x, struct str data, bool end)
+{
+	struct str packed = http_chunk_pack(x->thread->out, data, end);
+
+	return packed.len > 0 ? x->back->data(x, packed, end) : OK;
+}
+
+/* Chunks as payload. They have been scanned before: they are well formed. */
+static int unpack(struct exchange *x, struct str data, bool end)
+{
+	int err = OK;
+
+	while (data.len > 0 && err == OK) {
+		struct str piece = STR_NONE;
+		ssize_t n = http_chunked_scan(&x->unpack, data.s, data.len, &piece);
+
+		CHECK(n > 0);
+		if (piece.len > 0)
+			err = x->back->data(x, piece, false);
+		data = str_n(data.s + n, data.len - (size_t)n);
+	}
+	return err == OK && end ? x->back->data(x, STR_NONE, true) : err;
+}
+
+/* Whether the body's bytes go to the server as they come from the client. */
+static bool is_alike(const struct exchange *x)
+{
+	return x->body != HTTP_BODY_CHUNKED || x->front->framed == x->back->framed;
+}
+
+static int convert(struct exchange *x, struct str data, bool end)
+{
+	return x->back->framed ? pack(x, data, end) : unpack(x, data, end);
+}
+
 bool request_send(struct exchange *x)
 {
-	struct upstream *u = x->up;
-	struct iovec iov[2] = { { .iov_base = x->head, .iov_len = x->head_len } };
-	int n = 1;
+	struct str body = !flow_empty(&x->hold) ? flow_str(&x->hold) : x->slice;
+	const bool alike = is_alike(x);
+	int err;
 
-	if (!flow_empty(&x->hold))
-		iov[n++] = (struct iovec){ (char *)flow_str(&x->hold).s, x->hold.len };
-	else if (x->slice.len > 0)
-		iov[n++] = (struct iovec){ (char *)x->slice.s, x->slice.len };
 	x->sent = true;
 	x->state = X_SENT;
-	if (stream_send(&u->s, iov, n) != OK) {
+	http_chunked_init(&x->unpack);
+	err = x->back->send(x, alike ? body : STR_NONE,
+	                    x->request_done && (alike || body.len == 0));
+	if (err == OK && !alike && body.len > 0)
+		err = convert(x, body, x->request_done);
+	if (err != OK) {
 		attempt_failed(x, fail_errno(errno));
 		return false;
 	}
@@ -49,9 +92,8 @@ bool request_send(struct exchange *x)
 /* Passes on what one read brought; false when the exchange is over. */
 static bool request_pass(struct exchange *x, struct str data)
 {
-	struct client *c = x->client;
 	ssize_t n = request_scan(x, data);
-	struct iovec iov;
+	int err;
 
 	if (n < 0) {
 		x->client_close = true;
@@ -59,7 +101,8 @@ static bool request_pass(struct exchange *x, struct str data)
 		              http_fault_text((enum http_fault) - n));
 		return false;
 	}
-	if ((size_t)n < data.len && flow_add(&c->in, data.s + n, data.len - (size_t)n) != OK)
+	if ((size_t)n < data.len &&
+	    x->front->unread(x, str_n(data.s + n, data.len - (size_t)n)) != OK)
 		x->client_close = true;
 	if (x->body_limit != 0 && x->body == HTTP_BODY_CHUNKED &&
 	    x->bytes_in > x->body_limit + x->head_len) {
@@ -69,39 +112,58 @@ static bool request_pass(struct exchange *x, struct str data)
 	x->expect = false;
 	if (x->upload_dead)
 		return true;
-	iov = (struct iovec){ .iov_base = (char *)data.s, .iov_len = (size_t)n };
-	if (stream_send(&x->up->s, &iov, 1) != OK)
+	data.len = (size_t)n;
+	err = is_alike(x) ? x->back->data(x, data, x->request_done)
+	                  : convert(x, data, x->request_done);
+	if (err != OK)
 		x->upload_dead = true; /* an early answer may still lie there to be read */
+	return true;
+}
+
+/* The end of a body that its front does not frame. False when the exchange is over. */
+static bool request_ends(struct exchange *x)
+{
+	int err;
+
+	if (x->body == HTTP_BODY_LENGTH && x->body_left > 0) {
+		exchange_fail(x, 400, "the body is shorter than its Content-Length");
+		return false;
+	}
+	x->request_done = true;
+	if (x->upload_dead)
+		return true;
+	err = is_alike(x) ? x->back->data(x, STR_NONE, true) : convert(x, STR_NONE, true);
+	if (err != OK)
+		x->upload_dead = true;
 	return true;
 }
 
 bool request_pump(struct exchange *x)
 {
-	struct client *c = x->client;
 	unsigned reads = 0;
 
 	if (x->state == X_ENDED)
 		return false;
-	if (x->request_done || x->up == NULL || x->up->connecting)
+	if (x->request_done || (x->state != X_SENT && x->state != X_RESPONSE))
 		return true;
-	while (!x->request_done && c->s.readable && flow_empty(&x->up->s.out) && !x->upload_dead) {
+	while (!x->request_done && x->front->readable(x) && !x->upload_dead && x->back->room(x)) {
 		size_t want = THREAD_SCRATCH;
 		ssize_t n;
 
 		if (reads++ == STREAM_TURN) {
-			loop_rearm(x->thread->loop, &c->s.io, STREAM_EVENTS);
+			x->front->rearm(x);
 			break;
 		}
-		if (x->body == HTTP_BODY_LENGTH)
+		if (x->body == HTTP_BODY_LENGTH && x->front->framed)
 			want = MIN(want, x->body_left);
-		n = stream_recv(&c->s, x->thread->in, want);
+		n = x->front->read(x, x->thread->in, want);
 		if (n == ERR_AGAIN)
 			break;
 		if (n < 0) {
 			exchange_cut(x, "the client closed before its request was whole");
 			return false;
 		}
-		if (!request_pass(x, str_n(x->thread->in, (size_t)n)))
+		if (n == 0 ? !request_ends(x) : !request_pass(x, str_n(x->thread->in, (size_t)n)))
 			return false;
 	}
 	exchange_arm(x);

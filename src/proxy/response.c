@@ -6,32 +6,16 @@
 #include "base/err.h"
 #include "proxy/exchange.h"
 
-/* Bytes of a body that are copied behind its head rather than gathered: cheaper up to here. */
-#define SMALL_BODY 4096
-
-/* Bytes of the head or body go to the client; false when it is gone. */
-static bool to_client(struct exchange *x, const struct iovec *iov, int n)
-{
-	int i;
-
-	for (i = 0; i < n; i++)
-		x->bytes_out += iov[i].iov_len;
-	if (stream_send(&x->client->s, iov, n) == OK)
-		return true;
-	exchange_cut(x, "the client closed the connection");
-	return false;
-}
-
 /* The response is whole: the server is free, the client may still have to take some of it. */
 static void response_done(struct exchange *x)
 {
-	const bool keep = x->request_done && !x->upstream_close && flow_empty(&x->up->s.out);
+	const bool keep = x->request_done && !x->upstream_close && x->back->room(x);
 
 	attempt_succeeded(x);
 	if (!x->request_done)
 		x->response_close = true;
 	attempt_release(x, keep);
-	if (!flow_empty(&x->client->s.out)) {
+	if (!x->front->flushed(x)) {
 		x->state = X_FLUSH;
 		exchange_arm(x);
 		return;
@@ -39,7 +23,15 @@ static void response_done(struct exchange *x)
 	exchange_end(x, true);
 }
 
-/* Bytes of data that belong to the body; -1 when the exchange is over. */
+static void malformed(struct exchange *x, const char *why)
+{
+	stat_add(&x->server->stat->c[STAT_RESPONSE_ERRORS], 1);
+	exchange_cut(x, why);
+}
+
+/* --- bodies from a framed back -------------------------------------------------------------- */
+
+/* Bytes of data that belong to the body; -1 when they are malformed. */
 static ssize_t body_bytes(struct exchange *x, struct str data, bool *done)
 {
 	ssize_t n = (ssize_t)data.len;
@@ -69,68 +61,112 @@ static ssize_t body_bytes(struct exchange *x, struct str data, bool *done)
 	return n;
 }
 
-/* The same for a client that does not know chunks: only the data goes on. */
-static bool body_unpacked(struct exchange *x, struct str data)
+/* Chunks for a client that does not know them: only the payload goes on. */
+static void body_unpacked(struct exchange *x, struct str data)
 {
 	while (data.len > 0 && !x->rchunked.done) {
 		struct str piece = STR_NONE;
 		ssize_t n = http_chunked_scan(&x->rchunked, data.s, data.len, &piece);
-		struct iovec iov;
 
 		if (n < 0) {
-			stat_add(&x->server->stat->c[STAT_RESPONSE_ERRORS], 1);
-			exchange_cut(x, "the server's chunked coding is malformed");
-			return false;
+			malformed(x, "the server's chunked coding is malformed");
+			return;
 		}
-		iov = (struct iovec){ .iov_base = (char *)piece.s, .iov_len = piece.len };
-		if (piece.len > 0 && !to_client(x, &iov, 1))
-			return false;
+		if (piece.len > 0 && !x->front->data(x, piece, false))
+			return;
 		data.s += n;
 		data.len -= (size_t)n;
 	}
-	if (x->rchunked.done) {
-		if (data.len > 0)
-			x->upstream_close = true; /* bytes that belong to no response */
+	if (!x->rchunked.done)
+		return;
+	if (data.len > 0)
+		x->upstream_close = true; /* bytes that belong to no response */
+	if (x->front->data(x, STR_NONE, true))
 		response_done(x);
-	}
-	return x->state != X_ENDED;
 }
 
-/* Passes body bytes on, behind head bytes when there are some. */
-static void response_body(struct exchange *x, struct str head, struct str data)
+/* As they lie, behind the head when there is one. */
+static void body_framed(struct exchange *x, const struct http_head *h, struct str data)
 {
-	struct iovec iov[2];
 	bool done;
-	ssize_t n;
-	int k = 0;
+	ssize_t n = body_bytes(x, data, &done);
 
-	if (x->dechunk) {
-		iov[0] = (struct iovec){ (char *)head.s, head.len };
-		if (head.len == 0 || to_client(x, iov, 1))
-			body_unpacked(x, data);
-		return;
-	}
-	n = body_bytes(x, data, &done);
 	if (n < 0) {
-		stat_add(&x->server->stat->c[STAT_RESPONSE_ERRORS], 1);
-		exchange_cut(x, "the server's chunked coding is malformed");
+		malformed(x, "the server's chunked coding is malformed");
 		return;
 	}
-	if (head.len > 0 && n > 0 && n <= SMALL_BODY) {
-		/* The head lies in thread->out with room behind it: one plain send. */
-		memcpy((char *)head.s + head.len, data.s, (size_t)n);
-		head.len += (size_t)n;
-		n = 0;
-	}
-	if (head.len > 0)
-		iov[k++] = (struct iovec){ (char *)head.s, head.len };
-	if (n > 0)
-		iov[k++] = (struct iovec){ (char *)data.s, (size_t)n };
-	if (k > 0 && !to_client(x, iov, k))
-		return;
-	if (done)
+	data.len = (size_t)n;
+	if ((h != NULL ? x->front->head(x, h, data, done) : x->front->data(x, data, done)) && done)
 		response_done(x);
 }
+
+/* --- bodies from a back that gives payload -------------------------------------------------- */
+
+/* Payload in the chunked coding, for a client that knows it and was told of no length. */
+static bool pack(struct exchange *x, struct str data, bool end)
+{
+	return x->front->data(x, http_chunk_pack(x->thread->out, data, end), end);
+}
+
+/* Whether payload and its end agree with what the head said (RFC 9113, 8.1.1). */
+static bool is_in_length(struct exchange *x, size_t len, bool end)
+{
+	if (x->rbody == HTTP_BODY_NONE)
+		return len == 0;
+	if (x->rbody != HTTP_BODY_LENGTH)
+		return true;
+	if (len > x->rbody_left)
+		return false;
+	x->rbody_left -= len;
+	return !end || x->rbody_left == 0;
+}
+
+static void body_payload(struct exchange *x, const struct http_head *h, struct str data, bool end)
+{
+	bool well;
+
+	if (!is_in_length(x, data.len, end)) {
+		malformed(x, "the server's body is not as long as its Content-Length");
+		return;
+	}
+	if (x->enchunk)
+		well = (h == NULL || x->front->head(x, h, STR_NONE, false)) && pack(x, data, end);
+	else
+		well = h != NULL ? x->front->head(x, h, data, end) : x->front->data(x, data, end);
+	if (well && end)
+		response_done(x);
+}
+
+void response_body(struct exchange *x, struct str data, bool end)
+{
+	if (!x->back->framed)
+		body_payload(x, NULL, data, end);
+	else if (x->dechunk)
+		body_unpacked(x, data);
+	else
+		body_framed(x, NULL, data);
+}
+
+void response_trailers(struct exchange *x, struct str lines)
+{
+	bool well = true;
+
+	if (!is_in_length(x, 0, true)) {
+		malformed(x, "the server's body is not as long as its Content-Length");
+		return;
+	}
+	if (x->front->trailers != NULL)
+		well = x->front->trailers(x, lines);
+	else if (x->enchunk)
+		well = x->front->data(x, STR("0\r\n"), false) && x->front->data(x, lines, false) &&
+		       x->front->data(x, STR("\r\n"), true);
+	else /* its client cannot be given any */
+		well = x->front->data(x, STR_NONE, true);
+	if (well)
+		response_done(x);
+}
+
+/* --- heads ---------------------------------------------------------------------------------- */
 
 static void note_response(struct exchange *x, const struct http_head *h)
 {
@@ -141,16 +177,19 @@ static void note_response(struct exchange *x, const struct http_head *h)
 	if (x->rbody == HTTP_BODY_LENGTH && h->length == 0)
 		x->rbody = HTTP_BODY_NONE;
 	http_chunked_init(&x->rchunked);
-	x->upstream_close = h->close || x->rbody == HTTP_BODY_UNTIL_CLOSE;
-	x->dechunk = x->rbody == HTTP_BODY_CHUNKED && x->minor == 0;
-	x->response_close = x->client_close || x->dechunk || x->rbody == HTTP_BODY_UNTIL_CLOSE ||
+	x->upstream_close = x->back->framed && (h->close || x->rbody == HTTP_BODY_UNTIL_CLOSE);
+	x->dechunk = x->rbody == HTTP_BODY_CHUNKED && (x->minor == 0 || !x->front->framed);
+	x->enchunk = x->rbody == HTTP_BODY_UNTIL_CLOSE && !x->back->framed && x->front->framed &&
+	             x->minor == 1;
+	x->response_close = x->client_close || (x->dechunk && x->minor == 0) ||
+	                    (x->rbody == HTTP_BODY_UNTIL_CLOSE && !x->enchunk) ||
 	                    (!x->request_done && h->status >= 300) || x->thread->closing ||
 	                    x->listener->removed;
 	x->state = X_RESPONSE;
 }
 
 /* One interim or final head at the start of data; the bytes it took, 0: more needed or over. */
-static size_t response_head(struct exchange *x, struct str data)
+static size_t response_head(struct exchange *x, struct str data, bool end)
 {
 	struct thread *t = x->thread;
 	const struct conf_listener *l = x->lconf;
@@ -160,7 +199,7 @@ static size_t response_head(struct exchange *x, struct str data)
 	struct http_head *h = &t->response;
 	int n = http_parse_response(h, data.s, data.len, &limits, &x->rscanned,
 	                            (enum http_method)x->method);
-	size_t len;
+	struct str rest;
 
 	if (n < 0) {
 		stat_add(&x->server->stat->c[STAT_RESPONSE_ERRORS], 1);
@@ -174,6 +213,7 @@ static size_t response_head(struct exchange *x, struct str data)
 		return 0;
 	}
 	x->rscanned = 0;
+	rest = str_n(data.s + n, data.len - (size_t)n);
 	if (h->status == 101 && !x->upgrade) {
 		exchange_fail(x, 502, "server changed the protocol unasked");
 		return 0;
@@ -182,30 +222,28 @@ static size_t response_head(struct exchange *x, struct str data)
 		note_response(x, h);
 	else if (x->minor == 0)
 		return (size_t)n; /* HTTP/1.0 has no interim responses (RFC 9110, 15.2) */
-	len = head_response(x, h, t->out, sizeof(t->out) - SMALL_BODY);
-	CHECK(len > 0); /* heads are at most 64 KiB, out is twice that */
 	if (h->status == 101) {
-		struct iovec iov = { .iov_base = t->out, .iov_len = len };
-
-		if (to_client(x, &iov, 1))
-			tunnel_start(x, str_n(data.s + n, data.len - (size_t)n));
+		if (x->front->head(x, h, STR_NONE, false))
+			tunnel_start(x, rest);
 		return 0;
 	}
 	if (h->status < 200) {
-		struct iovec iov = { .iov_base = t->out, .iov_len = len };
-
 		x->expect = false;
-		return to_client(x, &iov, 1) ? (size_t)n : 0;
+		return x->front->head(x, h, STR_NONE, false) ? (size_t)n : 0;
 	}
-	response_body(x, str_n(t->out, len), str_n(data.s + n, data.len - (size_t)n));
+	if (!x->back->framed)
+		body_payload(x, h, STR_NONE, end);
+	else if (!x->dechunk)
+		body_framed(x, h, rest);
+	else if (x->front->head(x, h, STR_NONE, false))
+		body_unpacked(x, rest);
 	return 0;
 }
 
-/* Heads until the final one. */
-static void response_heads(struct exchange *x, struct str data)
+void response_heads(struct exchange *x, struct str data, bool end)
 {
 	while (data.len > 0) {
-		size_t n = response_head(x, data);
+		size_t n = response_head(x, data, end);
 
 		if (n == 0)
 			return;
@@ -214,8 +252,7 @@ static void response_heads(struct exchange *x, struct str data)
 	}
 }
 
-/* The server's end of the connection came, in order or not. */
-static void response_end(struct exchange *x, ssize_t err)
+void response_end(struct exchange *x, ssize_t err)
 {
 	enum fail_why why = err == ERR_CLOSED ? FAIL_CLOSED : fail_errno(errno);
 
@@ -231,38 +268,9 @@ static void response_end(struct exchange *x, ssize_t err)
 
 void response_pump(struct exchange *x)
 {
-	struct upstream *u;
-	unsigned reads = 0;
-
-	while ((x->state == X_SENT || x->state == X_RESPONSE) && (u = x->up) != NULL &&
-	       u->s.readable && flow_empty(&x->client->s.out)) {
-		struct thread *t = x->thread;
-		size_t had = x->state == X_SENT ? x->rin.len : 0;
-		ssize_t n;
-
-		if (reads++ == STREAM_TURN) {
-			loop_rearm(t->loop, &u->s.io, STREAM_EVENTS);
-			break;
-		}
-		if (had > 0)
-			memcpy(t->in, flow_str(&x->rin).s, had);
-		n = stream_recv(&u->s, t->in + had, THREAD_SCRATCH);
-		if (n == ERR_AGAIN)
-			break;
-		if (n < 0) {
-			response_end(x, n);
-			return;
-		}
-		if (x->state == X_SENT) {
-			x->got = true;
-			flow_free(&x->rin);
-			response_heads(x, str_n(t->in, had + (size_t)n));
-		} else {
-			response_body(x, STR_NONE, str_n(t->in, (size_t)n));
-		}
-		if (x->state == X_TUNNEL)
-			return;
-	}
+	if (x->state != X_SENT && x->state != X_RESPONSE)
+		return;
+	x->back->pump(x);
 	if (x->state == X_SENT || x->state == X_RESPONSE)
 		exchange_arm(x);
 }

@@ -17,6 +17,7 @@ static struct exchange *exchange_new(struct client *c)
 		return NULL;
 	memset(x, 0, offsetof(struct exchange, head_space));
 	x->magic = EXCHANGE_MAGIC;
+	x->front = &front_http1;
 	x->client = c;
 	x->thread = t;
 	x->listener = c->listener;
@@ -168,6 +169,7 @@ static void exchange_route(struct exchange *x, const struct http_head *h)
 		exchange_fail(x, 500, "out of memory");
 		return;
 	}
+	x->back = &back_http1;
 	stat_add(&x->pool->stat->c[STAT_ACTIVE], 1);
 	x->hash = balance_key(x->pool->conf, h, &peer);
 	retry_budget_request(&x->pool->shared->budget, x->thread->loop->now);

@@ -145,7 +145,7 @@ static void upstream_event(struct loop_io *io, uint32_t events)
 		return;
 	}
 	if (u->x != NULL) {
-		exchange_upstream_event(u);
+		back_http1_event(u);
 		return;
 	}
 	/* Idle: an end, or bytes that no request asked for; neither can be used. */

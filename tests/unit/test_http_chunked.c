@@ -2,6 +2,7 @@
 /* The chunked coding: what it carries, what is refused, in pieces of every size. */
 #include "rows.h"
 
+#include "base/check.h"
 #include "http/http.h"
 
 struct row {
@@ -153,6 +154,27 @@ static void test_huge_chunk(void **state)
 	assert_false(c.done);
 }
 
+static void test_pack(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 15, 16, 255, 256, 4095, 4096, 65535, 65536 };
+	char *data = test_malloc(65536), *out = test_malloc(65536 + HTTP_CHUNK_ROOM);
+
+	(void)state;
+	memset(data, 'x', 65536);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct str packed = http_chunk_pack(out, str_n(data, sizes[i]), true);
+		struct http_chunked c;
+
+		http_chunked_init(&c);
+		assert_int_equal(http_chunked_scan(&c, packed.s, packed.len, NULL), packed.len);
+		assert_true(c.done);
+	}
+	assert_int_equal(http_chunk_pack(out, STR_NONE, false).len, 0);
+	assert_memory_equal(http_chunk_pack(out, str_n(data, 26), false).s, "1a\r\nxxxx", 8);
+	test_free(data);
+	test_free(out);
+}
+
 int main(void)
 {
 	static struct rows rows;
@@ -160,5 +182,6 @@ int main(void)
 	ROWS_ADD_TABLE(&rows, table, test_row);
 	rows_add(&rows, "done takes nothing", test_done_takes_nothing, NULL);
 	rows_add(&rows, "huge chunk", test_huge_chunk, NULL);
+	rows_add(&rows, "what is packed reads back", test_pack, NULL);
 	return rows_run(&rows, "http_chunked");
 }

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server's side of an exchange on an HTTP/1.1 connection, which is the exchange's alone for so
+ * long. Proxy role, one worker thread each.
+ */
+#include <errno.h>
+
+#include "base/check.h"
+#include "base/err.h"
+#include "net/sock.h"
+#include "proxy/exchange.h"
+
+static int http1_open(struct exchange *x, enum fail_why *why)
+{
+	if (!x->fresh && (x->up = upstream_reuse(x->server, x)) != NULL) {
+		stat_add(&x->server->stat->c[STAT_REUSES], 1);
+		x->reused = true;
+		return OK;
+	}
+	x->up = upstream_connect(x->server, x, why);
+	if (x->up == NULL)
+		return ERR_SYSTEM;
+	return x->up->connecting ? ERR_AGAIN : OK;
+}
+
+static int http1_send(struct exchange *x, struct str body, bool end)
+{
+	const struct iovec iov[2] = { { x->head, x->head_len }, { (char *)body.s, body.len } };
+
+	return stream_send(&x->up->s, iov, body.len > 0 ? 2 : 1);
+}
+
+static int http1_data(struct exchange *x, struct str data, bool end)
+{
+	const struct iovec iov = { (char *)data.s, data.len };
+
+	return data.len > 0 ? stream_send(&x->up->s, &iov, 1) : OK;
+}
+
+static bool http1_room(const struct exchange *x)
+{
+	return flow_empty(&x->up->s.out);
+}
+
+static void http1_pump(struct exchange *x)
+{
+	struct thread *t = x->thread;
+	struct upstream *u;
+	unsigned reads = 0;
+
+	while ((x->state == X_SENT || x->state == X_RESPONSE) && (u = x->up) != NULL &&
+	       u->s.readable && x->front->room(x)) {
+		size_t had = x->state == X_SENT ? x->rin.len : 0;
+		ssize_t n;
+
+		if (reads++ == STREAM_TURN) {
+			loop_rearm(t->loop, &u->s.io, STREAM_EVENTS);
+			break;
+		}
+		if (had > 0)
+			memcpy(t->in, flow_str(&x->rin).s, had);
+		n = stream_recv(&u->s, t->in + had, THREAD_SCRATCH);
+		if (n == ERR_AGAIN)
+			break;
+		if (n < 0) {
+			response_end(x, n);
+			return;
+		}
+		if (x->state == X_SENT) {
+			x->got = true;
+			flow_free(&x->rin);
+			response_heads(x, str_n(t->in, had + (size_t)n), false);
+		} else {
+			response_body(x, str_n(t->in, (size_t)n), false);
+		}
+	}
+}
+
+static void http1_release(struct exchange *x, bool keep)
+{
+	struct upstream *u = x->up;
+
+	if (u == NULL)
+		return;
+	x->up = NULL;
+	if (keep)
+		upstream_keep(u, x->pool->conf->idle_connections, EXCHANGE_TIMEOUT(x, keep_alive));
+	else
+		upstream_close(u, !x->request_done);
+}
+
+static void connected(struct exchange *x)
+{
+	struct upstream *u = x->up;
+	int err;
+
+	if (!u->s.writable && !u->s.broken)
+		return;
+	err = net_connect_error(u->s.io.fd);
+	if (err != 0) {
+		attempt_failed(x, fail_errno(err));
+		return;
+	}
+	u->connecting = false;
+	stat_add(&x->server->stat->c[STAT_CONNECTIONS], 1);
+	attempt_ready(x);
+}
+
+void back_http1_event(struct upstream *u)
+{
+	struct exchange *x = u->x;
+
+	CHECK_MAGIC(x, EXCHANGE_MAGIC);
+	if (u->connecting) {
+		connected(x);
+		return;
+	}
+	if (u->s.writable && !flow_empty(&u->s.out) && stream_flush(&u->s) != OK)
+		x->upload_dead = true;
+	if (x->state == X_TUNNEL)
+		tunnel_pump(x);
+	else if (request_pump(x))
+		response_pump(x);
+}
+
+const struct back_ops back_http1 = {
+	.framed = true,
+	.open = http1_open,
+	.send = http1_send,
+	.data = http1_data,
+	.room = http1_room,
+	.pump = http1_pump,
+	.release = http1_release,
+};
