@@ -195,6 +195,25 @@ void emit_item(struct emit *o, struct str item)
 	o->some = true;
 }
 
+bool emit_item_open(struct emit *o)
+{
+	bool was_bare = o->bare;
+
+	buf_adds(o->b, o->some ? ", { " : "{ ");
+	o->bare = true;
+	o->depth++;
+	o->some = false;
+	return was_bare;
+}
+
+void emit_item_close(struct emit *o, bool was_bare)
+{
+	o->bare = was_bare;
+	o->depth--;
+	buf_adds(o->b, " }");
+	o->some = true;
+}
+
 void emit_list_close(struct emit *o)
 {
 	buf_addc(o->b, ']');

@@ -30,5 +30,8 @@ void emit_count(struct emit *o, const char *key, uint64_t n);
 void emit_list_open(struct emit *o, const char *key);
 void emit_item(struct emit *o, struct str text);
 void emit_list_close(struct emit *o);
+/* A map in a list, on one line too; what open returns is for close. */
+bool emit_item_open(struct emit *o);
+void emit_item_close(struct emit *o, bool was_bare);
 
 #endif

@@ -281,11 +281,26 @@ static bool is_consistent_vip(const struct conf *c, const struct conf_vip *v)
 	return true;
 }
 
+static bool is_consistent_tls(const struct conf *c, const struct conf_tls *t)
+{
+	for (uint32_t i = 0; i < t->ncerts; i++) {
+		if (t->certs[i].kind == CERT_ACME && t->certs[i].issuer >= c->nissuers) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* What holds between parts of the configuration and no row knows. */
 static bool is_consistent(const struct conf *c)
 {
 	for (uint32_t i = 0; i < c->nroutes; i++) {
 		if (c->routes[i].pool >= c->npools) {
+			return false;
+		}
+	}
+	for (uint32_t i = 0; i < c->nlisteners; i++) {
+		if (!is_consistent_tls(c, &c->listeners[i].tls)) {
 			return false;
 		}
 	}

@@ -220,6 +220,7 @@ static void load_tree(struct load *l, struct node *root)
 	verify(l);
 	verify_ties(l);
 	verify_vips(l);
+	verify_tls(l);
 	verify_acme(l);
 	if (l->problems->errors == 0) {
 		verify_warnings(l);

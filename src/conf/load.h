@@ -52,6 +52,10 @@ uint32_t load_items(struct load *l, const struct row *row, const struct node *n)
 void load_rows(struct load *l, const struct rows *rows, const struct node *n, void *object);
 /* Fills an object with the defaults of its rows. */
 void load_defaults(struct load *l, const struct rows *rows, void *object);
+/* Reads a map, or the short form of it, into an object that has its defaults. */
+void load_object(struct load *l, const struct row *row, const struct node *n, void *object);
+/* An object of these rows with all defaults, to copy from; NULL: reported. */
+const void *load_template(struct load *l, const struct rows *rows);
 /* The contents of a file that the configuration names, relative to the file that names it. OK or
  * an error (reported). */
 int load_file(struct load *l, const struct node *n, struct str path, size_t max, struct str *ret);
@@ -68,6 +72,10 @@ void verify_check(struct load *l, const struct conf_check *c, const struct node 
 /* verify_acme.c */
 void verify_acme(struct load *l);
 void verify_acme_warnings(struct load *l);
+/* verify_tls.c: what certificates refer to. */
+void verify_tls(struct load *l);
+/* Ciphers, suites and groups are known; n: the map of `tls`. */
+void verify_tls_names(struct load *l, const struct conf_tls *t, const struct node *n);
 /* warn.c: what is allowed and undermines availability. */
 void verify_warnings(struct load *l);
 void verify_check_warnings(struct load *l, const struct conf_check *c, const struct node *check);

@@ -167,7 +167,9 @@ static void add_rows(struct buf *out, const struct rows *rows, const char *path,
 			continue;
 		}
 		snprintf(below, sizeof(below), "%s%s%s%s", path, path[0] ? "." : "", r->name,
-		         r->type == &type_map ? ".NAME" : "");
+		         r->type == &type_map     ? ".NAME"
+		         : r->type == &type_items ? "[]"
+		                                  : "");
 		buf_adds(out, ".SS ");
 		add_text(out, below);
 		buf_addc(out, '\n');

@@ -45,6 +45,7 @@ const char *redo_text(enum redo redo)
 	X(request_body, "30s", 1 * MS, "between two parts of a request's body; else 408") \
 	X(response, "60s", 1 * MS, \
 	  "for a response's head, and between two parts of its body; else 504") \
+	X(handshake, "10s", 1 * MS, "for the handshake of TLS") \
 	X(tunnel, "1h", 1 * MS, "without a byte either way on an upgraded connection (WebSocket)") \
 	X(keep_alive, "60s", 1 * MS, "that an idle connection is kept open for its next request")
 
@@ -174,7 +175,13 @@ static const struct row listener_rows[] = {
 	{ "error_pages", &type_pages, OF(conf_listener, pages), WITH(conf_listener, npages),
 	  .redo = REDO_LISTENER,
 	  .doc = "Own error answers: a file for each status, of at most 64 KiB." },
-	{ "tls", &type_later, .later = "it speaks clear text only", .flags = ROW_LATER },
+	{ "tls", &type_group, OF(conf_listener, tls), .sub = &schema_tls,
+	  .doc = "TLS towards clients." },
+	{ "redirect_https", &type_redirect, OF(conf_listener, redirect_https), .def = "false",
+	  .redo = REDO_LISTENER,
+	  .doc = "Answers every request with a redirect to https, on that port." },
+	{ "http2", &type_group, OF(conf_listener, http2), .sub = &schema_http2,
+	  .doc = "HTTP/2, by ALPN over TLS and with prior knowledge in clear text." },
 	{ "to", &type_later, .later = "HTTP listeners find their pools by routes",
 	  .flags = ROW_LATER },
 	END
@@ -416,6 +423,8 @@ const struct rows schema_server = { "server",     sizeof(struct conf_server),
 	                            server_print, "{\"$ref\": \"#/definitions/address\"}",
 	                            "an address", NULL };
 
+static const char *const pool_protocols[] = { "http", "h2", NULL };
+
 static const struct row pool_rows[] = {
 	{ "name", &type_derived, OF(conf_pool, name), .flags = ROW_HIDDEN },
 	{ "balance", &type_choice, OF(conf_pool, balance), .def = "round_robin",
@@ -449,6 +458,11 @@ static const struct row pool_rows[] = {
 	{ "idle_connections", &type_count, OF(conf_pool, idle_connections), .max = 100000,
 	  .def = "1024", .redo = REDO_POOL,
 	  .doc = "Connections kept open to each server, for each thread." },
+	{ "protocol", &type_choice, OF(conf_pool, protocol), .def = "http",
+	  .choices = pool_protocols, .redo = REDO_SERVER,
+	  .doc = "What is spoken to the servers: HTTP/1.1, or HTTP/2 (h2), which gRPC needs." },
+	{ "tls", &type_group, OF(conf_pool, tls), .sub = &schema_pool_tls,
+	  .doc = "TLS towards the servers." },
 	{ "timeouts", &type_group, OF(conf_pool, timeouts), .sub = &other_timeouts,
 	  .flags = ROW_OPTIONAL, .doc = "Override the listener's." },
 	{ "error_pages", &type_pages, OF(conf_pool, pages), WITH(conf_pool, npages),

@@ -95,6 +95,8 @@ struct rows {
 	/* After the keys of a map were read. */
 	void (*finish)(struct load *l, const struct node *n, void *object);
 	const char *doc;
+	/* What names of such things in a map may be; NULL: value_is_name. */
+	const char *(*is_name)(struct str name);
 };
 
 extern const struct rows schema_root;
@@ -102,6 +104,8 @@ extern const struct rows schema_listener, schema_route, schema_pool, schema_serv
 extern const struct rows schema_passive, schema_access_log;
 /* schema_acme.c */
 extern const struct rows schema_issuer;
+/* schema_tls.c, schema_wire.c */
+extern const struct rows schema_tls, schema_cert, schema_tls_host, schema_http2, schema_pool_tls;
 /* schema_vip.c */
 extern const struct rows schema_node, schema_vip, schema_track, schema_named_check, schema_slo;
 
@@ -118,7 +122,7 @@ extern const struct row_type type_bool, type_count, type_percent, type_duration,
 extern const struct row_type type_mode, type_choice, type_word, type_text, type_secret, type_list;
 extern const struct row_type type_either;
 extern const struct row_type type_retries, type_share, type_derived_bool, type_later, type_derived,
-    type_derived_list;
+    type_derived_list, type_derived_count;
 /* types_net.c: addresses and networks */
 extern const struct row_type type_address, type_server_address, type_binds, type_networks, type_ip;
 /* types_http.c: header maps, statuses, pages, probes */
@@ -127,12 +131,16 @@ extern const struct row_type type_headers, type_statuses, type_pages, type_probe
 extern const struct row_type type_vip_address, type_vip_addresses, type_priorities, type_preempt;
 /* types_track.c: conditions of virtual IPs, what a named check probes */
 extern const struct row_type type_track, type_check_address;
+/* types_tls.c: lists of maps, paths of files that others read, what only TLS has */
+extern const struct row_type type_items, type_path, type_tls_version, type_internal, type_redirect;
 /* types_tree.c: groups of rows and maps of named things */
 extern const struct row_type type_group, type_map;
 
 const char *redo_text(enum redo redo);
 /* The members of the JSON Schema of an object, without braces. */
 void schema_object(const struct rows *rows, struct buf *out);
+/* The same, or the short form where there is one. */
+void schema_object_or_brief(const struct rows *rows, struct buf *out);
 /* Prints the members of an object, one below the other. */
 void print_rows(const struct rows *rows, const void *object, struct emit *o);
 

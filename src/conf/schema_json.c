@@ -19,8 +19,7 @@ static const char head[] =
     "\"name\": {\"pattern\": \"^[A-Za-z0-9][A-Za-z0-9_.-]{0,58}$\"}\n"
     "},\n";
 
-/* The map, or the short form where there is one. */
-static void object_or_brief(const struct rows *rows, struct buf *out)
+void schema_object_or_brief(const struct rows *rows, struct buf *out)
 {
 	if (rows->brief_schema) {
 		buf_adds(out, "\"anyOf\": [{");
@@ -44,12 +43,15 @@ static void value(const struct row *row, struct buf *out)
 		buf_adds(out, ", ");
 	}
 	if (row->type == &type_map) {
-		buf_adds(out, "\"type\": \"object\", \"propertyNames\": {\"$ref\": "
-		              "\"#/definitions/name\"}, \"additionalProperties\": {");
-		object_or_brief(row->sub, out);
+		buf_adds(out, "\"type\": \"object\", ");
+		if (!row->sub->is_name) {
+			buf_adds(out, "\"propertyNames\": {\"$ref\": \"#/definitions/name\"}, ");
+		}
+		buf_adds(out, "\"additionalProperties\": {");
+		schema_object_or_brief(row->sub, out);
 		buf_adds(out, "}");
 	} else if (row->type == &type_group) {
-		object_or_brief(row->sub, out);
+		schema_object_or_brief(row->sub, out);
 	} else {
 		row->type->schema(row, out);
 	}

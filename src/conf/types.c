@@ -411,6 +411,7 @@ const struct row_type type_bool = { "true or false", bool_read, bool_print, bool
 const struct row_type type_either = { "a word", either_read, either_print, choice_schema,
 	                              bool_walk };
 const struct row_type type_derived_bool = { "", NULL, NULL, NULL, bool_walk };
+const struct row_type type_derived_count = { "", NULL, NULL, NULL, number_walk };
 
 /* An int32_t of which -1 means "as the pool says"; row->def is the word for it. */
 static void retries_read(struct load *l, const struct row *row, const struct node *n, void *object)

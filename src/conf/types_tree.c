@@ -157,8 +157,7 @@ void load_rows(struct load *l, const struct rows *rows, const struct node *n, vo
 	}
 }
 
-/* Reads a map, or the short form of it, into an object that has its defaults. */
-static void read_object(struct load *l, const struct row *row, const struct node *n, void *object)
+void load_object(struct load *l, const struct row *row, const struct node *n, void *object)
 {
 	if (n->kind == NODE_MAP) {
 		load_rows(l, row->sub, n, object);
@@ -187,7 +186,7 @@ void load_defaults(struct load *l, const struct rows *rows, void *object)
 
 static void group_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
-	read_object(l, row, n, ROW_AT(char, row, object));
+	load_object(l, row, n, ROW_AT(char, row, object));
 }
 
 static int compare_nodes(const void *pa, const void *pb)
@@ -198,8 +197,7 @@ static int compare_nodes(const void *pa, const void *pb)
 	return str_compare(a->key, b->key);
 }
 
-/* An object with all defaults to copy from. */
-static const void *template_of(struct load *l, const struct rows *rows)
+const void *load_template(struct load *l, const struct rows *rows)
 {
 	for (uint32_t i = 0; i < l->ntemplates; i++) {
 		if (l->templates[i].rows == rows) {
@@ -223,7 +221,8 @@ static uint32_t usable_nodes(struct load *l, const struct row *row, const struct
 	uint32_t used = 0;
 
 	for (struct node *i = n->first; i; i = i->next) {
-		const char *why = value_is_name(i->key);
+		const char *why =
+		    row->sub->is_name ? row->sub->is_name(i->key) : value_is_name(i->key);
 
 		if (why) {
 			problem_error(l->problems, i->key_at, "the %s name \"%.*s\" %s",
@@ -259,7 +258,7 @@ static void keep_nodes(struct load *l, const struct rows *rows, struct node **no
 static void map_read(struct load *l, const struct row *row, const struct node *n, void *object)
 {
 	const struct rows *rows = row->sub;
-	const void *template = template_of(l, rows);
+	const void *template = load_template(l, rows);
 	struct node **nodes;
 	uint32_t used = 0;
 	char *v;
@@ -285,7 +284,7 @@ static void map_read(struct load *l, const struct row *row, const struct node *n
 
 		memcpy(element, template, rows->size);
 		*(struct str *)element = nodes[i]->key;
-		read_object(l, row, nodes[i], element);
+		load_object(l, row, nodes[i], element);
 		nodes[i]->faulty = l->problems->errors > errors;
 	}
 	*ROW_AT(const void *, row, object) = v;

@@ -135,7 +135,7 @@ static void warn_listener(struct load *l, const struct conf_listener *c, const s
 	size_t slash = path.len;
 	char folder[4096];
 
-	if (!has_catch_all(l->conf, c->name)) {
+	if (!c->redirect_https && !has_catch_all(l->conf, c->name)) {
 		problem_warning(
 		    l->problems, n->key_at,
 		    "requests to listener \"%.*s\" that match no route get 404: there is no "

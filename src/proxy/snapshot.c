@@ -86,6 +86,7 @@ static bool merge_timeouts(struct snapshot *s)
 			.request_header = r->request_header ? r->request_header : p->request_header,
 			.request_body = r->request_body ? r->request_body : p->request_body,
 			.response = r->response ? r->response : p->response,
+			.handshake = r->handshake ? r->handshake : p->handshake,
 			.tunnel = r->tunnel ? r->tunnel : p->tunnel,
 			.keep_alive = r->keep_alive ? r->keep_alive : p->keep_alive,
 		};

@@ -50,7 +50,6 @@ static const struct refusal refusals[] = {
 	{ "hidden_is_unknown", ON_LISTENER("slot: 5"), "unknown key \"slot\"" },
 	{ "name_is_unknown", ON_LISTENER("name: x"), "unknown key \"name\"" },
 	/* later versions */
-	{ "later_tls", ON_LISTENER("tls: {}"), "\"tls\" is not supported by this version" },
 	{ "later_tcp", ON_LISTENER("protocol: tcp"),
 	  "\"protocol\": \"tcp\" is not supported by this" },
 	{ "later_to", ON_LISTENER("to: web"), "\"to\" is not supported by this version" },

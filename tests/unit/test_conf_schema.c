@@ -45,7 +45,8 @@ static void test_schema(void **state)
 	assert_string_equal(json_string_value(
 	                        json_array_get(json_object_get(listener, "required"), 0)),
 	                    "bind");
-	assert_null(json_object_get(json_object_get(listener, "properties"), "tls"));
+	assert_non_null(json_object_get(json_object_get(listener, "properties"), "tls"));
+	assert_null(json_object_get(json_object_get(listener, "properties"), "to"));
 	assert_null(json_object_get(json_object_get(listener, "properties"), "name"));
 	json_decref(j);
 	buf_free(&out);
