@@ -109,14 +109,17 @@ class Holdfast(Contender):
     name = "holdfast"
 
     def launch(self):
-        self.node = Node({
+        self.start_node({
             "proxy": {"threads": 1, "max_connections": 12000},
             "listeners": {"http": {"bind": f"127.0.0.1:{self.port}",
                                    "timeouts": {"keep_alive": "300s"}}},
             "routes": {"all": {"to": "web"}},
             "pools": {"web": {"check": {"http": "/bytes/1", "interval": "2s"},
                               "servers": {"origin": f"127.0.0.1:{self.origin_port}"}}},
-        }, start=False)
+        })
+
+    def start_node(self, conf):
+        self.node = Node(conf, start=False)
         old = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {self.core})
         try:

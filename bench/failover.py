@@ -23,8 +23,8 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "scenario"))
 
 from harness import HOLDFAST, wait_for # noqa: E402
 from labs import Lab, pair # noqa: E402
+from results import write_section # noqa: E402
 
-BEGIN, END = "<!-- failover -->", "<!-- /failover -->"
 ADDRESS = "10.77.0.100"
 # Scenario, and whether nothing may fail: then a download and a WebSocket are watched as well.
 SCENARIOS = (("node-death", False), ("proxy-crash", False), ("partition", False),
@@ -340,21 +340,6 @@ def version(*command):
     return " ".join((done.stdout or done.stderr).split()[:3])
 
 
-def write(lines):
-    """Puts the section into RESULTS.md, in place of an earlier one."""
-    path = os.path.join(ROOT, "bench", "RESULTS.md")
-    with open(path, encoding="utf-8") as f:
-        text = f.read()
-    section = "\n".join([BEGIN, *lines, END]) + "\n"
-    if BEGIN in text and END in text:
-        text = text[:text.index(BEGIN)] + section + text[text.index(END) + len(END) + 1:]
-    else:
-        text = text.rstrip("\n") + "\n\n" + section
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text)
-    print(f"written: {path}")
-
-
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench failover")
     parser.add_argument("--quick", action="store_true", help="three runs each, nothing written")
@@ -386,7 +371,7 @@ def main():
     report.table(["what", "measured", "limit", ""], limits)
     report.say(f"{report.limits - report.missed} of {report.limits} limits met.")
     if not args.quick:
-        write(report.lines)
+        write_section("failover", report.lines)
     return 1 if report.missed else 0
 
 

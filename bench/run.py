@@ -24,6 +24,7 @@ import contenders # noqa: E402
 import limits # noqa: E402
 from harness import cpu_seconds # noqa: E402
 from loadgen import parse_wrk # noqa: E402
+from results import write_section # noqa: E402
 
 PROXY_CORE, LOAD_CORE = 0, 1
 CLOSE = ["-H", "Connection: close"]
@@ -183,14 +184,14 @@ class Report:
 
 def tables(report, results, cases):
     names = [c.name for c in contenders.ALL]
-    report.say("## CPU microseconds per request\n")
+    report.say("### CPU microseconds per request\n")
     rows = []
     for case in cases:
         us = {n: median(results[case[0], n], "us") for n in names}
         rows.append([case[0], *(f"{us[n]:.1f}" for n in names),
                      *(f"{us['holdfast'] / us[n]:.2f}" for n in names if n != "holdfast")])
     report.table(["case", *names, *(f"holdfast : {n}" for n in names if n != "holdfast")], rows)
-    report.say("## Latency: p99 in milliseconds (median of the rounds), requests per second\n")
+    report.say("### Latency: p99 in milliseconds (median of the rounds), requests per second\n")
     report.table(["case", *names, *(f"{n}/s" for n in names)],
                  [[c[0], *(f"{median(results[c[0], n], 'p99_ms'):.2f}" for n in names),
                    *(f"{median(results[c[0], n], 'rps'):.0f}" for n in names)] for c in cases])
@@ -222,7 +223,7 @@ def memory_rows(report, origin, connections):
             cells[c.name] = limits.idle_memory(running, connections)
         finally:
             running.stop()
-    report.say(f"## User memory of an idle keep-alive connection ({connections:,} of them)\n")
+    report.say(f"### User memory of an idle keep-alive connection ({connections:,} of them)\n")
     report.table(list(cells), [[f"{v:.0f} bytes" for v in cells.values()]])
     rows.append(report.verdict("bytes for an idle connection", cells["holdfast"], 1024,
                                f"{cells['holdfast']:.0f}"))
@@ -231,7 +232,7 @@ def memory_rows(report, origin, connections):
 
 def load_rows(report):
     check, start = limits.check_seconds() * 1000, limits.start_seconds() * 1000
-    report.say("## 10,000 routes and 10,000 servers\n")
+    report.say("### 10,000 routes and 10,000 servers\n")
     report.table(["`holdfast check`", "`holdfast run` to the first answer"],
                  [[f"{check:.0f} ms", f"{start:.0f} ms"]])
     return [report.verdict("milliseconds to load them", check, 300, f"{check:.0f}")]
@@ -239,7 +240,7 @@ def load_rows(report):
 
 def check_rows(report):
     out, rows = {kind: checks.measure(kind=kind) for kind in ("http", "tcp")}, []
-    report.say("## 10,000 servers checked every 2 s: percent of a core, all processes of the node\n")
+    report.say("### 10,000 servers checked every 2 s: percent of a core, all processes of the node\n")
     report.table(["", "all", *checks.ROLES, "probes per second"],
                  [[kind, f"{m['all']:.1f}", *(f"{m[r]:.1f}" for r in checks.ROLES),
                    f"{m['probes']:.0f}"] for kind, m in out.items()])
@@ -253,16 +254,6 @@ def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as f:
         models = [x.split(":", 1)[1].strip() for x in f if x.startswith("model name")]
     return f"{len(models)} × {models[0] if models else platform.machine()}"
-
-
-def failover_section(path):
-    """What bench/failover.py has written: it stays."""
-    try:
-        with open(path, encoding="utf-8") as f:
-            _, mark, rest = f.read().partition("<!-- failover -->")
-    except FileNotFoundError:
-        return ""
-    return "\n" + mark + rest if mark else ""
 
 
 def main():
@@ -281,7 +272,7 @@ def main():
     seconds = int(args.seconds or (2 if args.quick else 4))
     cases = [c for c in CASES if not args.case or any(x in c[0] for x in args.case)]
     report = Report()
-    report.say("# Measurements\n")
+    report.say("## Requests\n")
     report.say(f"{datetime.datetime.now():%Y-%m-%d %H:%M}, {machine()}, Linux {platform.release()}, "
                f"{number} interleaved rounds of {seconds} s, medians. Each proxy: one thread on core "
                f"{PROXY_CORE}, with connections to the origin kept, forwarded headers, request ids "
@@ -302,15 +293,11 @@ def main():
             rows += [] if args.quick else check_rows(report)
     finally:
         origin.stop()
-    report.say("## Limits\n")
+    report.say("### Limits\n")
     report.table(["what", "measured", "limit", ""], rows)
     report.say(f"{len(rows) - len(report.missed)} of {len(rows)} limits met.")
     if not args.quick and not args.case and not args.no_limits:
-        path = os.path.join(contenders.ROOT, "bench", "RESULTS.md")
-        other = failover_section(path)
-        with open(path, "w", encoding="utf-8") as f:
-            f.write("\n".join(report.lines) + "\n" + other)
-        print(f"written: {path}")
+        write_section("requests", report.lines)
     return 0
 
 
