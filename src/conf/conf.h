@@ -190,16 +190,19 @@ struct conf_listener {
 	uint32_t npages;
 	struct conf_tls tls;
 	struct conf_http2 http2;
-	struct conf_list accept_proxy_text;
 	const struct net_cidr *accept_proxy; /* from here a PROXY header is expected */
 	uint32_t naccept_proxy;
 	bool redirect_https;     /* answers every request with a redirect there */
 	uint32_t redirect_port;  /* 443 */
 	struct str to;           /* tcp and udp: the pool; "": by `sni` alone */
 	uint32_t pool;           /* its index; CONF_NO_POOL */
-	const struct conf_sni_route *sni; /* tcp: by the ClientHello's name, first */
+	const struct conf_sni_route *sni; /* tcp: by the ClientHello's name, first; by name */
 	uint32_t nsni;
 };
+
+/* The pool of a TCP listener's connection whose ClientHello names that host ("": none): by the
+ * exact name, else the longest wildcard, else `to`; CONF_NO_POOL where that is not set. */
+uint32_t conf_sni_pool(const struct conf_listener *l, struct str host);
 
 struct conf_match_header {
 	struct str name;

@@ -147,3 +147,20 @@ uint32_t conf_vip_low_priority(const struct conf_vip *v, uint32_t node)
 	}
 	return self ? below + 1 : 0;
 }
+
+uint32_t conf_sni_pool(const struct conf_listener *l, struct str host)
+{
+	const struct conf_sni_route *s =
+	    host.len ? find(l->sni, l->nsni, sizeof(*l->sni), host) : NULL;
+	char wild[256];
+
+	/* "*.shop.test" takes a.b.shop.test: the first of the names that is there is the longest. */
+	for (size_t i = 1; !s && i < host.len && host.len - i + 2 < sizeof(wild); i++) {
+		if (host.s[i] == '.') {
+			wild[0] = '*';
+			memcpy(wild + 1, host.s + i, host.len - i);
+			s = find(l->sni, l->nsni, sizeof(*l->sni), str_n(wild, host.len - i + 1));
+		}
+	}
+	return s ? s->pool : l->pool;
+}

@@ -166,6 +166,7 @@ static uint64_t layout(void)
 		           sizeof(struct conf_match_header),
 		           sizeof(struct net_addr),
 		           sizeof(struct net_cidr),
+		           sizeof(struct conf_sni_route),
 		           sizeof(struct conf_vip_address),
 		           sizeof(struct conf_vip_node) };
 
@@ -291,6 +292,16 @@ static bool is_consistent_tls(const struct conf *c, const struct conf_tls *t)
 	return true;
 }
 
+static bool is_consistent_listener(const struct conf *c, const struct conf_listener *l)
+{
+	for (uint32_t i = 0; i < l->nsni; i++) {
+		if (l->sni[i].pool >= c->npools) {
+			return false;
+		}
+	}
+	return l->pool == CONF_NO_POOL || l->pool < c->npools;
+}
+
 /* What holds between parts of the configuration and no row knows. */
 static bool is_consistent(const struct conf *c)
 {
@@ -300,7 +311,8 @@ static bool is_consistent(const struct conf *c)
 		}
 	}
 	for (uint32_t i = 0; i < c->nlisteners; i++) {
-		if (!is_consistent_tls(c, &c->listeners[i].tls)) {
+		if (!is_consistent_tls(c, &c->listeners[i].tls) ||
+		    !is_consistent_listener(c, &c->listeners[i])) {
 			return false;
 		}
 	}

@@ -63,6 +63,11 @@ int load_file(struct load *l, const struct node *n, struct str path, size_t max,
 /* verify.c: what needs the whole: references, ties, doubtful choices. */
 void verify(struct load *l);
 void verify_ties(struct load *l);
+/* Finds the pool of a name; reports at `at` where there is none. CONF_NO_POOL then. */
+uint32_t verify_pool_name(struct load *l, struct str name, struct place at);
+/* verify_tcp.c: what listeners of each protocol may have, and their pools; warnings of that. */
+void verify_tcp(struct load *l);
+void verify_tcp_warnings(struct load *l, bool *used);
 /* verify_vip.c: nodes, named checks, virtual IPs. */
 void verify_vips(struct load *l);
 /* Reports that there is no such thing, with the nearest of the guesses. */

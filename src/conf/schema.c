@@ -45,8 +45,11 @@ const char *redo_text(enum redo redo)
 	X(request_body, "30s", 1 * MS, "between two parts of a request's body; else 408") \
 	X(response, "60s", 1 * MS, \
 	  "for a response's head, and between two parts of its body; else 504") \
-	X(handshake, "10s", 1 * MS, "for the handshake of TLS") \
-	X(tunnel, "1h", 1 * MS, "without a byte either way on an upgraded connection (WebSocket)") \
+	X(handshake, "10s", 1 * MS, "for the handshake of TLS, and for a PROXY header before it") \
+	X(tunnel, "1h", 1 * MS, "without a byte either way on an upgraded (WebSocket) or TCP connection") \
+	X(half_close, "30s", 1 * MS, \
+	  "without a byte on a tunnel or TCP connection of which one side has ended its direction") \
+	X(session, "30s", 1 * MS, "without a datagram either way after which a UDP session ends") \
 	X(keep_alive, "60s", 1 * MS, "that an idle connection is kept open for its next request")
 
 #define TIMEOUT_DEFAULT(key, value, least, text) \
@@ -78,7 +81,7 @@ static const struct rows other_timeouts = { "timeouts", 0, other_timeout_rows };
 /* --- listeners -------------------------------------------------------------------------------- */
 
 static const char *const log_formats[] = { "json", "combined", NULL };
-static const char *const protocols[] = { "http", NULL };
+static const char *const protocols[] = { "http", "tcp", "udp", NULL };
 
 static const struct row access_log_rows[] = {
 	{ "on", &type_derived_bool, OF(conf_access_log, on), .flags = ROW_HIDDEN },
@@ -150,7 +153,10 @@ static const struct row listener_rows[] = {
 	  .doc = "Addresses to listen on: ADDRESS:PORT, [IPV6]:PORT, *:PORT for all of IPv4 and "
 	         "IPv6, or unix:PATH." },
 	{ "protocol", &type_choice, OF(conf_listener, protocol), .def = "http",
-	  .choices = protocols, .later = "tcp", .redo = REDO_BIND, .doc = "What is spoken there." },
+	  .choices = protocols, .redo = REDO_BIND,
+	  .doc = "What is spoken there: http, whose requests are routed; tcp, connections, and udp, "
+	         "datagrams, that are passed on as they are." },
+	{ "tcp", &type_group, .sub = &schema_listener_tcp, .flags = ROW_INLINE },
 	{ "mode", &type_mode, OF(conf_listener, mode), .max = 0777, .def = "0666",
 	  .redo = REDO_BIND, .doc = "File mode of unix sockets." },
 	{ "max_connections", &type_count, OF(conf_listener, max_connections), .min = 1,
@@ -182,8 +188,6 @@ static const struct row listener_rows[] = {
 	  .doc = "Answers every request with a redirect to https, on that port." },
 	{ "http2", &type_group, OF(conf_listener, http2), .sub = &schema_http2,
 	  .doc = "HTTP/2, by ALPN over TLS and with prior knowledge in clear text." },
-	{ "to", &type_later, .later = "HTTP listeners find their pools by routes",
-	  .flags = ROW_LATER },
 	END
 };
 
@@ -463,6 +467,10 @@ static const struct row pool_rows[] = {
 	  .doc = "What is spoken to the servers: HTTP/1.1, or HTTP/2 (h2), which gRPC needs." },
 	{ "tls", &type_group, OF(conf_pool, tls), .sub = &schema_pool_tls,
 	  .doc = "TLS towards the servers." },
+	{ "send_proxy", &type_choice, OF(conf_pool, send_proxy), .def = "off",
+	  .choices = schema_send_proxy, .redo = REDO_POOL,
+	  .doc = "Begins each connection with a PROXY header, version 1 or 2, that tells the server "
+	         "the client's address; such connections are not shared by clients." },
 	{ "timeouts", &type_group, OF(conf_pool, timeouts), .sub = &other_timeouts,
 	  .flags = ROW_OPTIONAL, .doc = "Override the listener's." },
 	{ "error_pages", &type_pages, OF(conf_pool, pages), WITH(conf_pool, npages),

@@ -106,6 +106,9 @@ extern const struct rows schema_passive, schema_access_log;
 extern const struct rows schema_issuer;
 /* schema_tls.c, schema_wire.c */
 extern const struct rows schema_tls, schema_cert, schema_tls_host, schema_http2, schema_pool_tls;
+/* schema_tcp.c: keys of listeners that stand among the others */
+extern const struct rows schema_listener_tcp;
+extern const char *const schema_send_proxy[];
 /* schema_vip.c */
 extern const struct rows schema_node, schema_vip, schema_track, schema_named_check, schema_slo;
 
@@ -127,6 +130,8 @@ extern const struct row_type type_retries, type_share, type_derived_bool, type_l
 extern const struct row_type type_address, type_server_address, type_binds, type_networks, type_ip;
 /* types_http.c: header maps, statuses, pages, probes */
 extern const struct row_type type_headers, type_statuses, type_pages, type_probe_tcp;
+/* schema_tcp.c */
+extern const struct row_type type_sni;
 /* types_vip.c: what only virtual IPs have */
 extern const struct row_type type_vip_address, type_vip_addresses, type_priorities, type_preempt;
 /* types_track.c: conditions of virtual IPs, what a named check probes */

@@ -42,23 +42,28 @@ static const struct node *item_of(const struct node *n, uint32_t i)
 	return n;
 }
 
+uint32_t verify_pool_name(struct load *l, struct str name, struct place at)
+{
+	const struct conf_pool *pool = conf_pool_find(l->conf, name);
+	struct guess g;
+
+	if (pool) {
+		return (uint32_t)(pool - l->conf->pools);
+	}
+	guess_init(&g, name);
+	for (uint32_t i = 0; i < l->conf->npools && l->problems->errors < 100; i++) {
+		guess_try(&g, l->conf->pools[i].name);
+	}
+	verify_undefined(l, at, "pool", &g);
+	return CONF_NO_POOL;
+}
+
 static void verify_route(struct load *l, struct conf_route *r, struct node *n)
 {
-	const struct node *to = node_get(n, "to");
-	const struct conf_pool *pool;
 	struct guess g;
 
 	if (r->to.len) {
-		pool = conf_pool_find(l->conf, r->to);
-		r->pool = pool ? (uint32_t)(pool - l->conf->pools) : 0;
-		if (!pool) {
-			guess_init(&g, r->to);
-			for (uint32_t i = 0; i < l->conf->npools && l->problems->errors < 100;
-			     i++) {
-				guess_try(&g, l->conf->pools[i].name);
-			}
-			verify_undefined(l, to->at, "pool", &g);
-		}
+		r->pool = verify_pool_name(l, r->to, node_get(n, "to")->at);
 	}
 	for (uint32_t i = 0; i < r->listeners.n; i++) {
 		bool found = false;
@@ -112,6 +117,7 @@ struct bound {
 	struct str text;
 	struct str owner;
 	const struct node *at;
+	bool datagrams; /* ports of UDP are others than those of TCP */
 };
 
 static uint32_t port_of(const struct net_addr *a)
@@ -164,12 +170,13 @@ static void verify_binds(struct load *l)
 		for (uint32_t k = 0; k < c->nbind && n < MAX_BINDS; k++) {
 			v[n++] =
 			    (struct bound){ &c->bind[k], c->bind_text[k], c->name,
-				            l->listeners[i]->faulty ? bind : item_of(bind, k) };
+				            l->listeners[i]->faulty ? bind : item_of(bind, k),
+				            c->protocol == PROTOCOL_UDP };
 		}
 	}
 	if (l->conf->control.on && l->conf->control.bind_text.len) {
 		v[n++] = (struct bound){ &l->conf->control.bind, l->conf->control.bind_text,
-			                 STR("control"), node_get(control, "bind") };
+			                 STR("control"), node_get(control, "bind"), false };
 	}
 	if (n > MAX_BINDS) {
 		problem_error(l->problems, ((struct place){ .file = 0 }),
@@ -179,7 +186,7 @@ static void verify_binds(struct load *l)
 	qsort(v, n, sizeof(*v), compare_bound);
 	for (uint32_t i = 1; i < n; i++) {
 		for (uint32_t k = i; k-- > 0 && port_of(v[k].addr) == port_of(v[i].addr);) {
-			if (clash(v[k].addr, v[i].addr)) {
+			if (v[k].datagrams == v[i].datagrams && clash(v[k].addr, v[i].addr)) {
 				problem_error(
 				    l->problems, v[i].at->at,
 				    "\"%.*s\" is bound already: by \"%.*s\" (\"%.*s\") in "
@@ -192,12 +199,25 @@ static void verify_binds(struct load *l)
 	}
 }
 
+/* Whether there is anything to route: listeners of TCP and UDP name their pools themselves. */
+static bool takes_requests(const struct conf *c)
+{
+	for (uint32_t i = 0; i < c->nlisteners; i++) {
+		if (c->listeners[i].protocol == PROTOCOL_HTTP) {
+			return true;
+		}
+	}
+	return c->nlisteners == 0;
+}
+
 void verify(struct load *l)
 {
 	struct conf *c = l->conf;
 
 	need(l, "listeners", c->nlisteners, "nothing would be served");
-	need(l, "routes", c->nroutes, "every request would be answered with 404");
+	if (takes_requests(c)) {
+		need(l, "routes", c->nroutes, "every request would be answered with 404");
+	}
 	if (c->nroutes == 0 || !node_get(l->root, "pools")) {
 		need(l, "pools", c->npools, "there would be nobody to answer");
 	}
@@ -214,6 +234,7 @@ void verify(struct load *l)
 	for (uint32_t i = 0; i < c->npools; i++) {
 		verify_pool(l, &c->pools[i], l->pools[i]);
 	}
+	verify_tcp(l);
 	if (l->nservers > CONF_MAX_SERVERS) {
 		problem_error(l->problems, ((struct place){ .file = 0 }),
 		              "%u servers are more than the %d that one node takes", l->nservers,

@@ -93,7 +93,8 @@ static void warn_servers(struct load *l, const struct conf_pool *p, const struct
 static void warn_pool(struct load *l, const struct conf_pool *p, const struct node *n, bool used)
 {
 	if (!used) {
-		problem_warning(l->problems, n->key_at, "pool \"%.*s\" is not used by any route",
+		problem_warning(l->problems, n->key_at,
+		                "pool \"%.*s\" is not used by any route or listener",
 		                STR_ARG(p->name));
 	}
 	warn_servers(l, p, n);
@@ -135,7 +136,8 @@ static void warn_listener(struct load *l, const struct conf_listener *c, const s
 	size_t slash = path.len;
 	char folder[4096];
 
-	if (!c->redirect_https && !has_catch_all(l->conf, c->name)) {
+	if (c->protocol == PROTOCOL_HTTP && !c->redirect_https &&
+	    !has_catch_all(l->conf, c->name)) {
 		problem_warning(
 		    l->problems, n->key_at,
 		    "requests to listener \"%.*s\" that match no route get 404: there is no "
@@ -183,6 +185,7 @@ void verify_warnings(struct load *l)
 	for (uint32_t i = 0; i < c->nroutes; i++) {
 		used[c->routes[i].pool] = true;
 	}
+	verify_tcp_warnings(l, used);
 	for (uint32_t i = 0; i < c->npools; i++) {
 		warn_pool(l, &c->pools[i], l->pools[i], used[i]);
 	}

@@ -50,9 +50,19 @@ static const struct refusal refusals[] = {
 	{ "hidden_is_unknown", ON_LISTENER("slot: 5"), "unknown key \"slot\"" },
 	{ "name_is_unknown", ON_LISTENER("name: x"), "unknown key \"name\"" },
 	/* later versions */
-	{ "later_tcp", ON_LISTENER("protocol: tcp"),
-	  "\"protocol\": \"tcp\" is not supported by this" },
-	{ "later_to", ON_LISTENER("to: web"), "\"to\" is not supported by this version" },
+	{ "protocol", ON_LISTENER("protocol: sctp"), "is not one of http, tcp, udp" },
+	{ "http_to", ON_LISTENER("to: web"),
+	  "\"to\": an http listener finds its pools by routes; \"protocol: tcp\" passes" },
+	{ "http_sni", ON_LISTENER("sni: { a.test: web }"), "\"sni\": it is for \"protocol: tcp\"" },
+	{ "sni_list", ON_LISTENER("protocol: tcp, sni: [a]"),
+	  "must be a map of host names and pools" },
+	{ "sni_host", ON_LISTENER("protocol: tcp, sni: { \"a b\": web }"), "\"a b\"" },
+	{ "sni_address", ON_LISTENER("protocol: tcp, sni: { \"[::1]\": web }"),
+	  "\"[::1]\" is an address: a ClientHello names hosts only" },
+	{ "sni_twice", ON_LISTENER("protocol: tcp, sni: { a.test: web, A.test: web }"),
+	  "\"sni\" has \"a.test\" twice" },
+	{ "accept_proxy", ON_LISTENER("accept_proxy: [10.0.0.0/33]"), "is not a network" },
+	{ "send_proxy", ON_POOL("send_proxy: v3"), "is not one of off, v1, v2" },
 	/* types */
 	{ "listeners_text", "listeners: x\n" POOL ROUTE,
 	  "f.yaml:1:12: error: \"listeners\" must be a map of named things, not a single value" },
@@ -285,6 +295,7 @@ static void test_everything(void **state)
 	const struct conf_route *r = &c->routes[0];
 	const struct conf_pool *web = conf_pool_find(c, STR("web")), *pool;
 	const struct conf_pool *other = conf_pool_find(c, STR("other"));
+	uint32_t wire = 0;
 
 	(void)state;
 	assert_int_equal(c->nnodes, 2);
@@ -324,6 +335,19 @@ static void test_everything(void **state)
 	assert_null(conf_server_find(c, STR("web"), NULL));
 	assert_null(conf_server_find(c, STR("nope/c"), NULL));
 	assert_null(conf_pool_find(c, STR("we")));
+	while (!str_eq(c->listeners[wire].name, STR("wire")))
+		wire++;
+	assert_int_equal(c->listeners[wire].naccept_proxy, 2);
+	assert_int_equal(c->listeners[wire].timeouts.half_close, 5 * NS_PER_S);
+	assert_ptr_equal(&c->pools[c->listeners[wire].pool], other);
+	assert_int_equal(other->send_proxy, SEND_PROXY_V2);
+	assert_int_equal(c->listeners[1].pool, CONF_NO_POOL);
+	pool = conf_pool_find(c, STR("zones"));
+	assert_ptr_equal(&c->pools[conf_sni_pool(&c->listeners[wire], STR("a.shop.test"))], pool);
+	assert_ptr_equal(&c->pools[conf_sni_pool(&c->listeners[wire], STR("a.b.shop.test"))], pool);
+	assert_ptr_equal(&c->pools[conf_sni_pool(&c->listeners[wire], STR("shop.test"))], other);
+	assert_ptr_equal(&c->pools[conf_sni_pool(&c->listeners[wire], STR("db.shop.test"))], other);
+	assert_ptr_equal(&c->pools[conf_sni_pool(&c->listeners[wire], STR(""))], other);
 	unload(&t);
 }
 

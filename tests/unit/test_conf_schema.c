@@ -46,7 +46,7 @@ static void test_schema(void **state)
 	                        json_array_get(json_object_get(listener, "required"), 0)),
 	                    "bind");
 	assert_non_null(json_object_get(json_object_get(listener, "properties"), "tls"));
-	assert_null(json_object_get(json_object_get(listener, "properties"), "to"));
+	assert_non_null(json_object_get(json_object_get(listener, "properties"), "to"));
 	assert_null(json_object_get(json_object_get(listener, "properties"), "name"));
 	json_decref(j);
 	buf_free(&out);

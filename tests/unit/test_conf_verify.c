@@ -18,6 +18,9 @@ struct verify_case {
 #define ROUTES(a, b) LISTENER WEB "routes:\n  a: { to: web, " a " }\n  b: { to: web, " b " }\n"
 #define BINDS(a, b)  "listeners:\n  x: { bind: " a " }\n  y: { bind: " b " }\n" WEB ROUTE
 
+#define TCP(more) "listeners: { x: { bind: \"*:80\", protocol: tcp, " more " } }\n" WEB
+#define UDP(more) "listeners: { x: { bind: \"*:80\", protocol: udp, " more " } }\n" WEB
+
 static const struct verify_case cases[] = {
 	{ "well", MINIMAL, 0, 0, NULL },
 	{ "no_listeners", POOL ROUTE, 1, 0,
@@ -65,6 +68,52 @@ static const struct verify_case cases[] = {
 	{ "bind_unix_two", BINDS("\"unix:/a\"", "\"unix:/b\""), 0, 0, NULL },
 	{ "bind_control", "control: { bind: \"127.0.0.1:80\" }\n" MINIMAL, 1, 0,
 	  "is bound already" },
+	{ "bind_tcp_udp",
+	  "listeners: { x: { bind: \"*:53\", protocol: tcp, to: web }, y: { bind: \"*:53\", "
+	  "protocol: udp, to: web } }\n" WEB,
+	  0, 0, NULL },
+	{ "bind_udp_udp",
+	  "listeners: { x: { bind: \"*:53\", protocol: udp, to: web }, y: { bind: \"*:53\", "
+	  "protocol: udp, to: web } }\n" WEB,
+	  1, 0, "is bound already" },
+	/* tcp and udp */
+	{ "tcp", TCP("to: web"), 0, 0, NULL },
+	{ "tcp_no_to", TCP("max_connections: 5"), 1, 0,
+	  "f.yaml:1:14: error: tcp listener \"x\" has no \"to\": the pool that gets its connections" },
+	{ "tcp_no_pool", TCP("to: wbe"), 1, 0, "there is no pool \"wbe\"; did you mean \"web\"?" },
+	{ "tcp_database", TCP("to: postgres.main.primary"), 1, 0,
+	  "there is no pool \"postgres.main.primary\"" },
+	{ "tcp_sni", TCP("sni: { a.test: web, \"*.b.test\": web }"), 0, 0, NULL },
+	{ "tcp_sni_no_pool", TCP("sni: { a.test: wbe }"), 1, 0,
+	  "f.yaml:1:63: error: there is no pool \"wbe\"" },
+	{ "tcp_http_options", TCP("to: web, max_line: 1KiB, timeouts: { response: 2s, session: 2s }"),
+	  0, 3, "\"max_line\" has no effect: listener \"x\" speaks tcp" },
+	{ "tcp_route", TCP("to: web") "routes: { a: { to: web, listener: x } }\n", 1, 0,
+	  "listener \"x\" speaks tcp: no request of a route comes from there" },
+	{ "tcp_header_hash",
+	  "listeners: { x: { bind: \"*:80\", protocol: tcp, to: web } }\npools: { web: { balance: "
+	  "header_hash, hash_header: A, " CHECKED " } }\n",
+	  1, 0, "what comes by tcp has no header" },
+	{ "udp", UDP("to: web"), 0, 0, NULL },
+	{ "udp_no_to", UDP("sni: { a.test: web }"), 2, 0, "the pool that gets its datagrams" },
+	{ "udp_accept_proxy", UDP("to: web, accept_proxy: 10.0.0.0/8"), 1, 0,
+	  "datagrams carry no PROXY header" },
+	{ "udp_unix", "listeners: { x: { bind: \"unix:/x\", protocol: udp, to: web } }\n" WEB, 1, 0,
+	  "a udp listener needs an IP address" },
+	{ "udp_unix_server",
+	  "listeners: { x: { bind: \"*:80\", protocol: udp, to: web } }\npools: { web: { check: { "
+	  "tcp: true }, servers: { a: \"unix:/x\" } } }\n",
+	  1, 0, "is a unix socket, which takes no datagrams" },
+	{ "udp_send_proxy",
+	  "listeners: { x: { bind: \"*:80\", protocol: udp, to: web } }\npools: { web: { send_proxy: "
+	  "v2, " CHECKED " } }\n",
+	  1, 0, "has \"send_proxy\"" },
+	{ "udp_options", UDP("to: web, timeouts: { tunnel: 2s }, access_log: true"), 0, 2,
+	  "\"tunnel\" has no effect: listener \"x\" speaks udp" },
+	{ "warn_unused_but_tcp",
+	  "listeners: { h: { bind: \"*:80\" }, x: { bind: \"*:81\", protocol: tcp, to: old } }\n" ROUTE
+	  "pools: { web: { " CHECKED " }, old: { " CHECKED " } }\n",
+	  0, 0, NULL },
 	/* ties */
 	{ "tie_all", ROUTES("path: /", "path: /"), 1, 0,
 	  "f.yaml:6:3: error: route \"b\" ties with route \"a\" (f.yaml:5): both take any host, "
@@ -121,7 +170,7 @@ static const struct verify_case cases[] = {
 	{ "warn_unused", MINIMAL "  # \n", 0, 0, NULL },
 	{ "warn_unused_pool",
 	  LISTENER ROUTE "pools: { web: { " CHECKED " }, old: { " CHECKED " } }\n", 0, 1,
-	  "pool \"old\" is not used by any route" },
+	  "pool \"old\" is not used by any route or listener" },
 	{ "warn_no_host", LISTENER WEB "routes: { a: { to: web, host: x.test } }\n", 0, 1,
 	  "requests to listener \"http\" that match no route get 404" },
 	{ "warn_timeout",
