@@ -36,10 +36,11 @@ void tls_client_free(struct tls_client *c);
  * Puts TLS between s and its socket as a client, once that is connected. name: host name for SNI
  * and, with verify, what the certificate must be for; an IP address as text is verified and not
  * sent as SNI. *session (may be NULL) is offered, and replaced by newer ones that come; the caller
- * frees it with tls_session_free and it must live as long as the stream. OK, ERR_NOMEM.
+ * frees it with tls_session_free and it must live as long as the stream. OK, ERR_NOMEM,
+ * ERR_INVALID (nothing to verify the name with); after an error the stream is to be closed.
  */
 struct tls_session {
-	SSL_SESSION *session;
+	struct ssl_session_st *session; /* SSL_SESSION */
 };
 int tls_connect(struct stream *s, struct tls_client *c, const char *name,
                 struct tls_session *session);
@@ -49,6 +50,8 @@ void tls_session_free(struct tls_session *session);
  * ERR_SYSTEM, ERR_REFUSED: it failed, tls_why() tells people why. */
 int tls_handshake(struct stream *s);
 bool tls_done(const struct stream *s);
+/* The other side waits for nothing more: closing it says no farewell. */
+void tls_mute(struct stream *s);
 /* Why the handshake, or the connection after it, failed; static or owned by the stream. */
 const char *tls_why(const struct stream *s);
 /* The protocol agreed on by ALPN; empty: none. */

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS towards servers: contexts, verification, sessions that are offered again. Any role; a context
+ * belongs to one thread.
+ */
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/err.h"
+#include "tls/engine.h"
+
+struct tls_client {
+	SSL_CTX *ctx;
+	unsigned users; /* the owner and connections */
+	bool verify;
+	bool resumption;
+};
+
+/* The system's authorities: read once in a process, there are many of them. */
+static pthread_once_t system_once = PTHREAD_ONCE_INIT;
+static X509_STORE *system_store;
+
+static void load_system(void)
+{
+	X509_STORE *store = X509_STORE_new();
+
+	if (store != NULL && X509_STORE_set_default_paths(store) != 1) {
+		X509_STORE_free(store);
+		store = NULL;
+	}
+	ERR_clear_error();
+	system_store = store;
+}
+
+static int say(char *why, size_t why_size, const char *what)
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+
+	snprintf(why, why_size, "%s%s%s", what, reason ? ": " : "", reason ? reason : "");
+	ERR_clear_error();
+	return ERR_INVALID;
+}
+
+/* All certificates of a PEM text; negative on error. */
+static int read_authorities(X509_STORE *store, struct str pem)
+{
+	BIO *b = BIO_new_mem_buf(pem.s, (int)MIN(pem.len, (size_t)INT32_MAX));
+	X509 *x;
+	int n = 0;
+
+	while (b != NULL && (x = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL) {
+		n += X509_STORE_add_cert(store, x);
+		X509_free(x);
+	}
+	BIO_free(b);
+	ERR_clear_error(); /* the end of the file is one for OpenSSL */
+	return n;
+}
+
+static int set_authorities(SSL_CTX *ctx, struct str ca, char *why, size_t why_size)
+{
+	X509_STORE *store;
+
+	if (ca.len == 0) {
+		pthread_once(&system_once, load_system);
+		if (system_store == NULL)
+			return say(why, why_size, "the system's authorities cannot be read");
+		SSL_CTX_set1_cert_store(ctx, system_store);
+		return OK;
+	}
+	store = X509_STORE_new();
+	if (store == NULL)
+		return say(why, why_size, "out of memory");
+	SSL_CTX_set_cert_store(ctx, store);
+	if (read_authorities(store, ca) <= 0)
+		return say(why, why_size, "ca: there is no certificate in it");
+	return OK;
+}
+
+static int no_password(char *buf, int size, int rw, void *arg)
+{
+	return 0; /* never ask a terminal */
+}
+
+static int set_certificate(SSL_CTX *ctx, struct str cert, struct str key, char *why,
+                           size_t why_size)
+{
+	BIO *b = BIO_new_mem_buf(cert.s, (int)cert.len);
+	X509 *x = b ? PEM_read_bio_X509(b, NULL, no_password, NULL) : NULL;
+	EVP_PKEY *k = NULL;
+	int ok = x != NULL && SSL_CTX_use_certificate(ctx, x) == 1;
+
+	X509_free(x);
+	if (!ok)
+		say(why, why_size, "cert: there is no certificate in it");
+	while (ok && (x = PEM_read_bio_X509(b, NULL, no_password, NULL)) != NULL) {
+		ok = SSL_CTX_add1_chain_cert(ctx, x) == 1;
+		X509_free(x);
+	}
+	BIO_free(b);
+	if (!ok)
+		return ERR_INVALID;
+	ERR_clear_error();
+	b = BIO_new_mem_buf(key.s, (int)key.len);
+	k = b ? PEM_read_bio_PrivateKey(b, NULL, no_password, NULL) : NULL;
+	BIO_free(b);
+	if (k == NULL)
+		return say(why, why_size, "key: there is no private key in it");
+	ok = SSL_CTX_use_PrivateKey(ctx, k) == 1;
+	EVP_PKEY_free(k);
+	return ok ? OK : say(why, why_size, "key: it does not fit the certificate");
+}
+
+/* A ticket came: the last one of a server is the one to offer next. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct tls *t = tls_current();
+
+	if (t == NULL || t->session == NULL)
+		return 0;
+	SSL_SESSION_free(t->session->session);
+	t->session->session = session;
+	return 1;
+}
+
+static int set_up(struct tls_client *c, const struct tls_client_options *o, char *why,
+                  size_t why_size)
+{
+	SSL_CTX *ctx = c->ctx;
+	int err;
+
+	SSL_CTX_set_min_proto_version(ctx, (int)o->min_version);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_mode(ctx, SSL_MODE_AUTO_RETRY);
+	SSL_CTX_set_session_cache_mode(ctx, o->resumption ? SSL_SESS_CACHE_CLIENT |
+	                                                        SSL_SESS_CACHE_NO_INTERNAL
+	                                                  : SSL_SESS_CACHE_OFF);
+	if (o->resumption)
+		SSL_CTX_sess_set_new_cb(ctx, on_session);
+	else
+		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+	SSL_CTX_set_verify(ctx, o->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+	if (o->verify && (err = set_authorities(ctx, o->ca, why, why_size)) != OK)
+		return err;
+	/* SSL_CTX_set_alpn_protos returns 0 on success. */
+	if (o->alpn != NULL && SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)o->alpn,
+	                                               (unsigned)strlen(o->alpn)) != 0)
+		return say(why, why_size, "alpn");
+	return o->cert.len > 0 ? set_certificate(ctx, o->cert, o->key.len > 0 ? o->key : o->cert,
+	                                         why, why_size)
+	                       : OK;
+}
+
+struct tls_client *tls_client_new(const struct tls_client_options *o, char *why, size_t why_size)
+{
+	struct tls_client *c = calloc(1, sizeof(*c));
+
+	snprintf(why, why_size, "out of memory");
+	if (c == NULL)
+		return NULL;
+	c->users = 1;
+	c->verify = o->verify;
+	c->resumption = o->resumption;
+	c->ctx = SSL_CTX_new(TLS_client_method());
+	if (c->ctx == NULL || set_up(c, o, why, why_size) != OK) {
+		tls_client_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+void tls_client_unuse(struct tls_client *c)
+{
+	CHECK(c->users > 0);
+	if (--c->users > 0)
+		return;
+	SSL_CTX_free(c->ctx);
+	free(c);
+}
+
+void tls_client_free(struct tls_client *c)
+{
+	if (c != NULL)
+		tls_client_unuse(c);
+}
+
+void tls_session_free(struct tls_session *session)
+{
+	SSL_SESSION_free(session->session);
+	session->session = NULL;
+}
+
+/* Whom the server has to be. */
+static bool set_name(struct tls *t, const char *name, bool verify)
+{
+	struct in6_addr ip;
+	const bool is_ip = inet_pton(AF_INET, name, &ip) == 1 || inet_pton(AF_INET6, name, &ip) == 1;
+	X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
+
+	if (!is_ip && SSL_set_tlsext_host_name(t->ssl, name) != 1)
+		return false;
+	if (!verify)
+		return true;
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	return is_ip ? X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1
+	             : X509_VERIFY_PARAM_set1_host(param, name, 0) == 1;
+}
+
+int tls_connect(struct stream *s, struct tls_client *c, const char *name,
+                struct tls_session *session)
+{
+	struct tls *t = tls_new(s, c->ctx, STR_NONE);
+
+	if (t == NULL)
+		return ERR_NOMEM;
+	c->users++;
+	t->client = c;
+	t->session = c->resumption ? session : NULL;
+	t->name = name != NULL ? strdup(name) : NULL;
+	SSL_set_connect_state(t->ssl);
+	if (name == NULL || name[0] == '\0') /* to accept any name would be to verify nothing */
+		return c->verify ? ERR_INVALID : OK;
+	if (!set_name(t, name, c->verify)) {
+		ERR_clear_error();
+		return ERR_NOMEM;
+	}
+	if (t->session != NULL && session->session != NULL)
+		SSL_set_session(t->ssl, session->session);
+	return OK;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rules for clients' certificates. Each has a session id context of its own, made of all that it
+ * says, so that a session that was begun under one is resumed under no other, nor under the same
+ * one with another authority or revocation list. One thread each.
+ */
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/err.h"
+#include "tls/server_impl.h"
+
+static void digest_add(EVP_MD_CTX *md, const void *p, size_t len)
+{
+	const uint64_t n = len;
+
+	EVP_DigestUpdate(md, &n, sizeof(n));
+	if (len > 0)
+		EVP_DigestUpdate(md, p, len);
+}
+
+static int set_context(struct tls_rule_set *r, struct str listener, const struct tls_rule *rule)
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	bool ok = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;
+
+	if (ok) {
+		digest_add(md, listener.s, listener.len);
+		digest_add(md, &rule->mode, sizeof(rule->mode));
+		if (rule->mode != TLS_CLIENTS_OFF) {
+			digest_add(md, rule->ca.s, rule->ca.len);
+			digest_add(md, rule->crl.s, rule->crl.len);
+		}
+		ok = EVP_DigestFinal_ex(md, r->context, NULL) == 1;
+	}
+	EVP_MD_CTX_free(md);
+	memcpy(&r->id, r->context, sizeof(r->id));
+	return ok ? OK : ERR_NOMEM;
+}
+
+static int read_cas(struct tls_rule_set *r, struct str pem)
+{
+	BIO *b = BIO_new_mem_buf(pem.s, (int)pem.len);
+	X509 *x;
+	int n = 0;
+
+	while (b != NULL && (x = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL) {
+		X509_NAME *name = X509_NAME_dup(X509_get_subject_name(x));
+
+		n += X509_STORE_add_cert(r->store, x);
+		if (name != NULL && sk_X509_NAME_push(r->names, name) == 0)
+			X509_NAME_free(name);
+		X509_free(x);
+	}
+	BIO_free(b);
+	ERR_clear_error();
+	return n;
+}
+
+static int read_crls(struct tls_rule_set *r, struct str pem)
+{
+	BIO *b = BIO_new_mem_buf(pem.s, (int)pem.len);
+	X509_CRL *x;
+	int n = 0;
+
+	while (b != NULL && (x = PEM_read_bio_X509_CRL(b, NULL, NULL, NULL)) != NULL) {
+		n += X509_STORE_add_crl(r->store, x);
+		X509_CRL_free(x);
+	}
+	BIO_free(b);
+	ERR_clear_error();
+	return n;
+}
+
+static int make(struct tls_rule_set *r, struct str listener, const struct tls_rule *rule,
+                char *why, size_t why_size)
+{
+	int err = set_context(r, listener, rule);
+
+	r->mode = rule->mode;
+	if (err != OK || rule->mode == TLS_CLIENTS_OFF)
+		return err;
+	r->store = X509_STORE_new();
+	r->names = sk_X509_NAME_new_null();
+	if (r->store == NULL || r->names == NULL)
+		return ERR_NOMEM;
+	if (read_cas(r, rule->ca) <= 0) {
+		snprintf(why, why_size, "ca of client certificates: there is no certificate in it");
+		return ERR_INVALID;
+	}
+	if (rule->crl.len > 0) {
+		if (read_crls(r, rule->crl) <= 0) {
+			snprintf(why, why_size,
+			         "crl of client certificates: there is no revocation list in it");
+			return ERR_INVALID;
+		}
+		X509_STORE_set_flags(r->store, X509_V_FLAG_CRL_CHECK);
+	}
+	return OK;
+}
+
+int tls_rules_make(struct tls_server *s, const struct tls_server_options *o, char *why,
+                   size_t why_size)
+{
+	uint32_t i;
+	int err;
+
+	s->rules = calloc(o->nhosts + 1, sizeof(*s->rules));
+	if (s->rules == NULL)
+		return ERR_NOMEM;
+	s->nrules = o->nhosts + 1;
+	err = make(&s->rules[0], o->context, &o->clients, why, why_size);
+	for (i = 0; i < o->nhosts && err == OK; i++) {
+		s->rules[i + 1].name = o->hosts[i].name;
+		err = make(&s->rules[i + 1], o->context, &o->hosts[i].clients, why, why_size);
+	}
+	return err;
+}
+
+const struct tls_rule_set *tls_rule_find(const struct tls_server *s, struct str host)
+{
+	const char *dot = host.len > 0 ? memchr(host.s, '.', host.len) : NULL;
+	const struct tls_rule_set *found = NULL;
+	uint32_t i;
+
+	for (i = 1; i < s->nrules; i++) {
+		const struct str name = s->rules[i].name;
+
+		if (str_eq_nocase(name, host))
+			return &s->rules[i];
+		if (dot != NULL && name.len > 1 && name.s[0] == '*' &&
+		    str_eq_nocase(str_n(name.s + 1, name.len - 1),
+		                  str_n(dot, host.len - (size_t)(dot - host.s))))
+			found = &s->rules[i];
+	}
+	return found != NULL ? found : &s->rules[0];
+}
+
+/* With `request` a certificate that does not verify is no reason to end the connection: the server
+ * behind is told of it. */
+static int accept_any(int ok, X509_STORE_CTX *x)
+{
+	return 1;
+}
+
+static int mode_of(const struct tls_rule_set *r)
+{
+	switch (r->mode) {
+	case TLS_CLIENTS_REQUEST:
+		return SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE;
+	case TLS_CLIENTS_REQUIRE:
+		return SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+	default:
+		return SSL_VERIFY_NONE;
+	}
+}
+
+int tls_rule_default(struct tls_server *s)
+{
+	const struct tls_rule_set *r = &s->rules[0];
+
+	SSL_CTX_set_session_id_context(s->ctx, r->context, sizeof(r->context));
+	if (r->mode == TLS_CLIENTS_OFF)
+		return OK;
+	SSL_CTX_set_verify(s->ctx, mode_of(r), r->mode == TLS_CLIENTS_REQUEST ? accept_any : NULL);
+	SSL_CTX_set1_verify_cert_store(s->ctx, r->store);
+	SSL_CTX_set0_CA_list(s->ctx, sk_X509_NAME_deep_copy(r->names, X509_NAME_dup,
+	                                                     X509_NAME_free));
+	return OK;
+}
+
+bool tls_rule_apply(const struct tls_rule_set *r, SSL *ssl)
+{
+	STACK_OF(X509_NAME) *names = NULL;
+
+	if (SSL_set_session_id_context(ssl, r->context, sizeof(r->context)) != 1)
+		return false;
+	SSL_set_verify(ssl, mode_of(r), r->mode == TLS_CLIENTS_REQUEST ? accept_any : NULL);
+	if (r->mode != TLS_CLIENTS_OFF) {
+		names = sk_X509_NAME_deep_copy(r->names, X509_NAME_dup, X509_NAME_free);
+		if (names == NULL || SSL_set1_verify_cert_store(ssl, r->store) != 1) {
+			sk_X509_NAME_pop_free(names, X509_NAME_free);
+			return false;
+		}
+	}
+	SSL_set0_CA_list(ssl, names);
+	return true;
+}
+
+void tls_rules_free(struct tls_server *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->nrules; i++) {
+		X509_STORE_free(s->rules[i].store);
+		sk_X509_NAME_pop_free(s->rules[i].names, X509_NAME_free);
+	}
+	free(s->rules);
+}
