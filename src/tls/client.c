@@ -139,9 +139,9 @@ static int set_up(struct tls_client *c, const struct tls_client_options *o, char
 	SSL_CTX_set_min_proto_version(ctx, (int)o->min_version);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_AUTO_RETRY);
-	SSL_CTX_set_session_cache_mode(ctx, o->resumption ? SSL_SESS_CACHE_CLIENT |
-	                                                        SSL_SESS_CACHE_NO_INTERNAL
-	                                                  : SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_session_cache_mode(ctx, o->resumption
+	                                        ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL
+	                                        : SSL_SESS_CACHE_OFF);
 	if (o->resumption)
 		SSL_CTX_sess_set_new_cb(ctx, on_session);
 	else
@@ -153,9 +153,9 @@ static int set_up(struct tls_client *c, const struct tls_client_options *o, char
 	if (o->alpn != NULL && SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)o->alpn,
 	                                               (unsigned)strlen(o->alpn)) != 0)
 		return say(why, why_size, "alpn");
-	return o->cert.len > 0 ? set_certificate(ctx, o->cert, o->key.len > 0 ? o->key : o->cert,
-	                                         why, why_size)
-	                       : OK;
+	return o->cert.len > 0
+	           ? set_certificate(ctx, o->cert, o->key.len > 0 ? o->key : o->cert, why, why_size)
+	           : OK;
 }
 
 struct tls_client *tls_client_new(const struct tls_client_options *o, char *why, size_t why_size)
@@ -201,7 +201,8 @@ void tls_session_free(struct tls_session *session)
 static bool set_name(struct tls *t, const char *name, bool verify)
 {
 	struct in6_addr ip;
-	const bool is_ip = inet_pton(AF_INET, name, &ip) == 1 || inet_pton(AF_INET6, name, &ip) == 1;
+	const bool is_ip =
+	    inet_pton(AF_INET, name, &ip) == 1 || inet_pton(AF_INET6, name, &ip) == 1;
 	X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
 
 	if (!is_ip && SSL_set_tlsext_host_name(t->ssl, name) != 1)

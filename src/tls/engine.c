@@ -253,7 +253,8 @@ static int handshake_error(struct tls *t, int r)
 	switch (SSL_get_error(t->ssl, r)) {
 	case SSL_ERROR_WANT_READ:
 		if (t->flooded)
-			return tls_fail(t, ERR_REFUSED, EPROTO, "too many records in the handshake");
+			return tls_fail(t, ERR_REFUSED, EPROTO,
+			                "too many records in the handshake");
 		if (t->error != 0)
 			return tls_fail(t, ERR_SYSTEM, t->error, strerror(t->error));
 		if (t->cut)

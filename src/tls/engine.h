@@ -8,11 +8,11 @@
 
 #include "tls/tls.h"
 
-#define TLS_RECORD   16384     /* plaintext of one record (RFC 8446, 5.1) */
-#define TLS_IN       65536     /* ciphertext of one read */
+#define TLS_RECORD   16384                    /* plaintext of one record (RFC 8446, 5.1) */
+#define TLS_IN       65536                    /* ciphertext of one read */
 #define TLS_OUT      (5 * (TLS_RECORD + 256)) /* ciphertext of one send */
-#define TLS_WARM     64        /* connections of a thread that keep OpenSSL's record buffers */
-#define TLS_MAX_READ 8         /* reads of the socket in one call that bring no data */
+#define TLS_WARM     64 /* connections of a thread that keep OpenSSL's record buffers */
+#define TLS_MAX_READ 8  /* reads of the socket in one call that bring no data */
 
 struct tls_server;
 
@@ -24,13 +24,13 @@ struct tls {
 	struct flow held; /* ciphertext that goes out in front of what is sent next */
 	bool is_warm;
 	bool server;
-	bool done;    /* the handshake */
-	bool closed;  /* close_notify came */
-	bool cut;     /* the socket's end came */
-	bool said;    /* close_notify was sent */
-	bool mute;    /* no close_notify is due */
-	bool failed;  /* nothing works any more */
-	bool flooded; /* records without data, without end */
+	bool done;      /* the handshake */
+	bool closed;    /* close_notify came */
+	bool cut;       /* the socket's end came */
+	bool said;      /* close_notify was sent */
+	bool mute;      /* no close_notify is due */
+	bool failed;    /* nothing works any more */
+	bool flooded;   /* records without data, without end */
 	bool challenge; /* an ACME authority asks (RFC 8737) */
 	int error;      /* errno of the failure */
 	char *why;
@@ -48,13 +48,13 @@ TAILQ_HEAD(tls_list, tls);
 
 /* A thread's: made with its first connection, kept. */
 struct tls_thread {
-	BIO *bio;          /* the one of all its connections: it works for `cur` */
-	struct tls *cur;   /* whose SSL object is at work */
-	struct tls *owner; /* whose bytes lie in `in` */
-	size_t at, len;    /* in `in` */
-	unsigned reads;    /* of the socket, in this call */
-	bool may_read;     /* the socket in this call */
-	int send_error;    /* of this call */
+	BIO *bio;             /* the one of all its connections: it works for `cur` */
+	struct tls *cur;      /* whose SSL object is at work */
+	struct tls *owner;    /* whose bytes lie in `in` */
+	size_t at, len;       /* in `in` */
+	unsigned reads;       /* of the socket, in this call */
+	bool may_read;        /* the socket in this call */
+	int send_error;       /* of this call */
 	struct tls_list warm; /* the latest used first */
 	unsigned nwarm;
 	size_t out_len;

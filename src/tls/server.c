@@ -47,8 +47,8 @@ static bool hello_is_challenge(SSL *ssl)
 	const unsigned char *p;
 	size_t len;
 
-	return SSL_client_hello_get0_ext(
-	           ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &p, &len) == 1 &&
+	return SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation,
+	                                 &p, &len) == 1 &&
 	       len == sizeof(want) - 1 && memcmp(p, want, len) == 0;
 }
 
@@ -150,8 +150,7 @@ static int on_status(SSL *ssl, void *arg)
 
 	for (i = 0; i < 2; i++) {
 		const uint32_t cert = t->shown[i];
-		const struct tls_pair *p =
-		    cert != UINT32_MAX ? t->context->pairs[cert] : NULL;
+		const struct tls_pair *p = cert != UINT32_MAX ? t->context->pairs[cert] : NULL;
 		unsigned char *copy;
 
 		if (p == NULL || p->leaf != leaf || p->ocsp.len == 0)
@@ -197,7 +196,8 @@ static int set_first(struct tls_server *s, char *why, size_t why_size)
 
 		if (certs[i] == UINT32_MAX)
 			continue;
-		if (p == NULL || SSL_CTX_use_cert_and_key(s->ctx, p->leaf, p->key, p->chain, 1) != 1) {
+		if (p == NULL ||
+		    SSL_CTX_use_cert_and_key(s->ctx, p->leaf, p->key, p->chain, 1) != 1) {
 			char text[160];
 
 			snprintf(text, sizeof(text), "certificate %.*s",

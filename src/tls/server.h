@@ -14,7 +14,7 @@ struct tls_server;
 
 enum tls_client_certs { TLS_CLIENTS_OFF, TLS_CLIENTS_REQUEST, TLS_CLIENTS_REQUIRE };
 
-struct tls_rule {     /* what a client has to show */
+struct tls_rule {       /* what a client has to show */
 	unsigned mode;  /* enum tls_client_certs */
 	struct str ca;  /* PEM */
 	struct str crl; /* PEM; empty: none */
@@ -27,9 +27,9 @@ struct tls_host_rule {
 
 struct tls_server_options {
 	const struct store *store;
-	uint32_t listener;   /* which of its certificates and ticket keys */
-	struct str context;  /* sessions of another one are not resumed: the listener's name */
-	unsigned min_version, max_version; /* TLS1_2_VERSION … of OpenSSL */
+	uint32_t listener;  /* which of its certificates and ticket keys */
+	struct str context; /* sessions of another one are not resumed: the listener's name */
+	unsigned min_version, max_version;     /* TLS1_2_VERSION … of OpenSSL */
 	const char *ciphers, *suites, *groups; /* NULL: the defaults */
 	bool resumption;
 	bool strict_sni;
@@ -44,7 +44,8 @@ struct tls_server_options {
 	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
 	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-#define TLS_DEFAULT_SUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+#define TLS_DEFAULT_SUITES \
+	"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define TLS_DEFAULT_GROUPS "X25519:P-256:P-384"
 
 /* NULL with why (for people). Connections in work keep what tls_server_free lets go. */

@@ -8,12 +8,13 @@
 #include "tls/engine.h"
 #include "tls/server.h"
 
-#define TLS_LOADED_MAX 1024 /* parsed certificates beside the default's, of a listener and thread */
+#define TLS_LOADED_MAX 1024 /* parsed certificates beside the default's, of a listener and thread \
+	                     */
 
 /* A certificate of the store, parsed. */
 struct tls_pair {
 	X509 *leaf;
-	STACK_OF(X509) *chain; /* without the leaf */
+	STACK_OF(X509) * chain; /* without the leaf */
 	EVP_PKEY *key;
 	struct str ocsp;
 };
@@ -29,13 +30,13 @@ struct tls_entry { /* a name and a certificate for it */
 	uint32_t name; /* in its names */
 };
 
-struct tls_rule_set { /* a rule as OpenSSL takes it */
+struct tls_rule_set {    /* a rule as OpenSSL takes it */
 	struct str name; /* of the host; empty: of the listener */
 	unsigned mode;
 	uint64_t id;
-	uint8_t context[32];      /* session id context */
-	X509_STORE *store;        /* NULL where nothing is asked for */
-	STACK_OF(X509_NAME) *names;
+	uint8_t context[32]; /* session id context */
+	X509_STORE *store;   /* NULL where nothing is asked for */
+	STACK_OF(X509_NAME) * names;
 };
 
 struct tls_server {
@@ -47,7 +48,7 @@ struct tls_server {
 	bool has_ocsp;
 	const unsigned char *alpn;
 	unsigned alpn_len;
-	struct tls_host first; /* the default host */
+	struct tls_host first;     /* the default host */
 	struct tls_entry *entries; /* by hash */
 	uint32_t nentries;
 	struct tls_entry *challenges; /* tls-alpn-01, by hash */

@@ -78,8 +78,8 @@ static int read_crls(struct tls_rule_set *r, struct str pem)
 	return n;
 }
 
-static int make(struct tls_rule_set *r, struct str listener, const struct tls_rule *rule,
-                char *why, size_t why_size)
+static int make(struct tls_rule_set *r, struct str listener, const struct tls_rule *rule, char *why,
+                size_t why_size)
 {
 	int err = set_context(r, listener, rule);
 
@@ -170,8 +170,8 @@ int tls_rule_default(struct tls_server *s)
 		return OK;
 	SSL_CTX_set_verify(s->ctx, mode_of(r), r->mode == TLS_CLIENTS_REQUEST ? accept_any : NULL);
 	SSL_CTX_set1_verify_cert_store(s->ctx, r->store);
-	SSL_CTX_set0_CA_list(s->ctx, sk_X509_NAME_deep_copy(r->names, X509_NAME_dup,
-	                                                     X509_NAME_free));
+	SSL_CTX_set0_CA_list(s->ctx,
+	                     sk_X509_NAME_deep_copy(r->names, X509_NAME_dup, X509_NAME_free));
 	return OK;
 }
 

@@ -60,7 +60,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 			continue;
 		if (!set_keys(t->keys[i], iv, c, mac, 0))
 			return -1;
-		return i == 0 ? 1 : 2;
+		/* RFC 8446, C.4: a client should use a ticket once; it gets the next one. */
+		return i == 0 && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
 	}
 	return 0;
 }

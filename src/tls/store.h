@@ -28,16 +28,16 @@ struct store_cert {
 	uint32_t nnames;
 	const struct str *chain; /* DER, leaf first */
 	uint32_t nchain;
-	struct str key;  /* DER, PKCS #8 */
-	struct str ocsp; /* DER; empty: none */
+	struct str key;                 /* DER, PKCS #8 */
+	struct str ocsp;                /* DER; empty: none */
 	uint64_t not_before, not_after; /* Unix time, seconds */
 	uint8_t fingerprint[32];        /* SHA-256 of the leaf */
 };
 
 #define STORE_TICKET_KEYS 8
 struct store_tickets {
-	uint32_t listener; /* index in conf->listeners */
-	uint32_t n;        /* the first one encrypts, all decrypt */
+	uint32_t listener;                   /* index in conf->listeners */
+	uint32_t n;                          /* the first one encrypts, all decrypt */
 	uint8_t keys[STORE_TICKET_KEYS][80]; /* 16 name, 32 HMAC-SHA-256, 32 AES-256 */
 };
 
@@ -46,8 +46,8 @@ struct store_challenge { /* http-01 */
 	struct str answer; /* the key authorization */
 };
 
-struct store_file { /* whole files that others need: authorities, CRLs, keys towards servers */
-	struct str path;  /* as configured */
+struct store_file {      /* whole files that others need: authorities, CRLs, keys towards servers */
+	struct str path; /* as configured */
 	struct str bytes;
 };
 
