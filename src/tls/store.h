@@ -12,6 +12,10 @@
 
 #define STORE_MAX_CERTS 16384
 #define STORE_MAX_FILE  (1u << 20) /* bytes of one file read for it */
+#define STORE_MAX_NAMES 1000       /* of one certificate */
+#define STORE_MAX_CHAIN 10         /* certificates of one chain */
+#define STORE_MAX_FILES 8192
+#define STORE_MAX_SIZE  (256u << 20) /* bytes of a store */
 
 enum store_use {
 	STORE_SERVE, /* shown to clients of its listener */
@@ -35,10 +39,14 @@ struct store_cert {
 };
 
 #define STORE_TICKET_KEYS 8
+#define STORE_TICKET_KEY  80 /* bytes: 16 name, 32 HMAC-SHA-256, 32 AES-256 */
 struct store_tickets {
-	uint32_t listener;                   /* index in conf->listeners */
-	uint32_t n;                          /* the first one encrypts, all decrypt */
-	uint8_t keys[STORE_TICKET_KEYS][80]; /* 16 name, 32 HMAC-SHA-256, 32 AES-256 */
+	uint32_t listener; /* index in conf->listeners */
+	uint32_t n;        /* the first one encrypts, all decrypt */
+	struct str name;   /* of the listener: by it keys are found again in the former store */
+	bool own;          /* made by this node, to be rotated; else from a file */
+	uint64_t made[STORE_TICKET_KEYS]; /* Unix time, ms */
+	uint8_t keys[STORE_TICKET_KEYS][STORE_TICKET_KEY];
 };
 
 struct store_challenge { /* http-01 */
