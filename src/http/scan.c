@@ -12,8 +12,8 @@
 #define HEXLETTER \
 	(HTTP_C_TOKEN | HTTP_C_VALUE | HTTP_C_TARGET | HTTP_C_REGNAME | HTTP_C_HEX | HTTP_C_IPV6)
 #define LETTER (HTTP_C_TOKEN | HTTP_C_VALUE | HTTP_C_TARGET | HTTP_C_REGNAME)
-#define NUMBER (HEXLETTER | HTTP_C_DIGIT)
-#define MARK   (HTTP_C_TOKEN | HTTP_C_VALUE | HTTP_C_TARGET | HTTP_C_REGNAME)
+#define NUMBER (HEXLETTER | HTTP_C_DIGIT | HTTP_C_LOWER)
+#define MARK   (LETTER | HTTP_C_LOWER)
 #define DELIM  (HTTP_C_VALUE | HTTP_C_TARGET)
 
 const uint8_t http_class[256] = {
@@ -21,7 +21,7 @@ const uint8_t http_class[256] = {
 	[' '] = HTTP_C_VALUE,
 	['!'] = MARK,
 	['"'] = DELIM,
-	['#'] = HTTP_C_TOKEN | HTTP_C_VALUE,
+	['#'] = HTTP_C_TOKEN | HTTP_C_VALUE | HTTP_C_LOWER,
 	['$'] = MARK,
 	['%'] = MARK,
 	['&'] = MARK,
@@ -47,13 +47,13 @@ const uint8_t http_class[256] = {
 	['['] = DELIM,
 	['\\'] = DELIM,
 	[']'] = DELIM,
-	['^'] = HTTP_C_TOKEN | DELIM,
+	['^'] = HTTP_C_TOKEN | DELIM | HTTP_C_LOWER,
 	['_'] = MARK,
-	['`'] = HTTP_C_TOKEN | DELIM,
-	['a' ... 'f'] = HEXLETTER,
-	['g' ... 'z'] = LETTER,
+	['`'] = HTTP_C_TOKEN | DELIM | HTTP_C_LOWER,
+	['a' ... 'f'] = HEXLETTER | HTTP_C_LOWER,
+	['g' ... 'z'] = LETTER | HTTP_C_LOWER,
 	['{'] = DELIM,
-	['|'] = HTTP_C_TOKEN | DELIM,
+	['|'] = HTTP_C_TOKEN | DELIM | HTTP_C_LOWER,
 	['}'] = DELIM,
 	['~'] = MARK,
 	[0x80 ... 0xff] = HTTP_C_VALUE,

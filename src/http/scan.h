@@ -19,7 +19,8 @@ enum {
 	HTTP_C_REGNAME = 8, /* reg-name (RFC 3986, 3.2.2) but ',' */
 	HTTP_C_HEX = 16,
 	HTTP_C_DIGIT = 32,
-	HTTP_C_IPV6 = 64, /* inside the brackets of an IP literal */
+	HTTP_C_IPV6 = 64,   /* inside the brackets of an IP literal */
+	HTTP_C_LOWER = 128, /* tchar but the uppercase letters */
 };
 
 extern const uint8_t http_class[256];
