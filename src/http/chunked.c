@@ -7,7 +7,6 @@
 #include "http/scan.h"
 
 #define MAX_SIZE_LINE 256  /* bytes of a size with its extensions */
-#define MAX_TRAILERS  8192 /* bytes of all trailers */
 
 enum {
 	SIZE_START,
@@ -81,7 +80,7 @@ static bool step_size(struct http_chunked *c, char b)
 
 static bool step_trailer(struct http_chunked *c, char b)
 {
-	if (++c->line > MAX_TRAILERS)
+	if (++c->line > HTTP_MAX_TRAILERS)
 		return false;
 	switch (c->state) {
 	case TRAILER_START:
@@ -113,12 +112,31 @@ static bool step_trailer(struct http_chunked *c, char b)
 	}
 }
 
-ssize_t http_chunked_scan(struct http_chunked *c, const char *data, size_t len, struct str *payload)
+/* The lines of trailers at the start of data; the empty line that ends them is not one. Bytes gone
+ * through, or -1 when one may not stand there. */
+static ssize_t scan_lines(struct http_chunked *c, const char *data, size_t len, struct str *lines)
+{
+	size_t pos = 0, end = 0;
+
+	while (pos < len && !c->done) {
+		const bool last = c->state == END_LF ||
+		                  (c->state == TRAILER_START && data[pos] == '\r');
+
+		if (!step_trailer(c, data[pos++]))
+			return -1;
+		if (!last)
+			end = pos;
+	}
+	*lines = str_n(data, end);
+	return (ssize_t)pos;
+}
+
+static ssize_t scan(struct http_chunked *c, const char *data, size_t len, struct str *payload,
+                    struct str *trailers)
 {
 	size_t pos = 0, run;
+	ssize_t n;
 
-	if (payload)
-		*payload = STR_NONE;
 	while (pos < len && !c->done) {
 		switch (c->state) {
 		case DATA:
@@ -145,12 +163,29 @@ ssize_t http_chunked_scan(struct http_chunked *c, const char *data, size_t len, 
 			if (c->state < DATA) {
 				if (!step_size(c, data[pos++]))
 					return -(int)HTTP_FAULT_BAD_CHUNK;
+			} else if (trailers) {
+				n = scan_lines(c, data + pos, len - pos, trailers);
+				return n < 0 ? -(int)HTTP_FAULT_BAD_TRAILER : (ssize_t)pos + n;
 			} else if (!step_trailer(c, data[pos++])) {
 				return -(int)HTTP_FAULT_BAD_TRAILER;
 			}
 		}
 	}
 	return (ssize_t)pos;
+}
+
+ssize_t http_chunked_scan(struct http_chunked *c, const char *data, size_t len, struct str *payload)
+{
+	if (payload)
+		*payload = STR_NONE;
+	return scan(c, data, len, payload, NULL);
+}
+
+ssize_t http_chunked_unpack(struct http_chunked *c, const char *data, size_t len,
+                            struct str *payload, struct str *trailers)
+{
+	*payload = *trailers = STR_NONE;
+	return scan(c, data, len, payload, trailers);
 }
 
 struct str http_chunk_pack(char *out, struct str data, bool last)

@@ -191,6 +191,15 @@ void http_chunked_init(struct http_chunked *c);
 ssize_t http_chunked_scan(struct http_chunked *c, const char *data, size_t len,
                           struct str *payload);
 
+/*
+ * As http_chunked_scan with payload, for who unpacks: it stops after a run of trailers as well and
+ * points *trailers to it. The runs together are "name: value\r\n" lines, of at most
+ * HTTP_MAX_TRAILERS bytes, whose names are tokens; which of them may be trailers is not judged.
+ */
+#define HTTP_MAX_TRAILERS 8192
+ssize_t http_chunked_unpack(struct http_chunked *c, const char *data, size_t len,
+                            struct str *payload, struct str *trailers);
+
 /* Writes data as one chunk to out, which holds HTTP_CHUNK_ROOM bytes more than that; with `last`
  * the end of the body, without trailers, behind it. Data may be empty. */
 #define HTTP_CHUNK_ROOM 32

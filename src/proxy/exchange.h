@@ -78,10 +78,13 @@ struct exchange {
 	struct http_chunked unpack; /* where chunks are unpacked for the server */
 	struct str slice; /* body bytes that lie in the scratch, only during the take-on */
 	struct flow hold; /* body bytes that wait for a connection */
+	struct flow trailers; /* "name: value\r\n" lines: by the front where that is not framed, else
+	                       * by unpacking */
 
 	enum http_body rbody; /* the same of the response */
 	uint64_t rbody_left;
 	struct http_chunked rchunked;
+	struct flow rtrailers; /* by unpacking */
 	struct flow rin; /* part of a response head */
 	size_t rscanned;
 	unsigned status; /* sent to the client; 0: none */

@@ -23,7 +23,8 @@ struct front_ops {
 	const char *name; /* as the access log says it: "HTTP/1.1", "HTTP/2.0" */
 	bool framed;
 	/* The request's body: bytes; ERR_AGAIN (its event will call request_pump); 0 at the end of
-	 * one that is not framed; ERR_CLOSED, ERR_SYSTEM where it ended too early. */
+	 * one that is not framed, x->trailers holding its trailers then; ERR_CLOSED, ERR_SYSTEM
+	 * where it ended too early. */
 	ssize_t (*read)(struct exchange *x, void *p, size_t size);
 	/* Whether read may give something else than ERR_AGAIN. */
 	bool (*readable)(const struct exchange *x);
@@ -39,7 +40,8 @@ struct front_ops {
 	 */
 	bool (*head)(struct exchange *x, const struct http_head *h, struct str data, bool end);
 	bool (*data)(struct exchange *x, struct str data, bool end);
-	/* Not framed: "name: value\r\n" lines; the response is whole with them. Else NULL. */
+	/* Not framed: "name: value\r\n" lines, of which those are left out that may not be trailers;
+	 * the response is whole with them. Else NULL. */
 	bool (*trailers)(struct exchange *x, struct str lines);
 	/* An answer of our own, a whole HTTP/1.1 message. */
 	void (*page)(struct exchange *x, struct str text);
@@ -68,6 +70,9 @@ struct back_ops {
 	int (*send)(struct exchange *x, struct str body, bool end);
 	/* More of the body. OK, or an error: the server takes no more. */
 	int (*data)(struct exchange *x, struct str data, bool end);
+	/* Not framed: "name: value\r\n" lines, of which those are left out that may not be trailers;
+	 * the request is whole with them. As data. Else NULL. */
+	int (*trailers)(struct exchange *x, struct str lines);
 	/* Whether the server has taken all that was given; else an event will call request_pump. */
 	bool (*room)(const struct exchange *x);
 	/* Gives what came to response_heads(), response_body(), response_end(), for as long as the

@@ -30,12 +30,29 @@ ssize_t request_scan(struct exchange *x, struct str data)
 	return n;
 }
 
-/* Payload as a chunk; with end the last one follows. */
+/* Payload as a chunk; with end the last one and trailers follow. */
 static int pack(struct exchange *x, struct str data, bool end)
 {
-	struct str packed = http_chunk_pack(x->thread->out, data, end);
+	const struct str trailers = flow_str(&x->trailers);
+	struct str packed = http_chunk_pack(x->thread->out, data, end && trailers.len == 0);
 
+	if (end && trailers.len > 0) {
+		char *p = x->thread->out + packed.len;
+
+		CHECK(packed.len + trailers.len + 8 < sizeof(x->thread->out));
+		p = mempcpy(p, "0\r\n", 3);
+		p = mempcpy(p, trailers.s, trailers.len);
+		p = mempcpy(p, "\r\n", 2);
+		packed.len = (size_t)(p - packed.s);
+	}
 	return packed.len > 0 ? x->back->data(x, packed, end) : OK;
+}
+
+/* The end of a body, for a back that is not framed. */
+static int finish(struct exchange *x)
+{
+	return flow_empty(&x->trailers) ? x->back->data(x, STR_NONE, true)
+	                                : x->back->trailers(x, flow_str(&x->trailers));
 }
 
 /* Chunks as payload. They have been scanned before: they are well formed. */
@@ -44,15 +61,17 @@ static int unpack(struct exchange *x, struct str data, bool end)
 	int err = OK;
 
 	while (data.len > 0 && err == OK) {
-		struct str piece = STR_NONE;
-		ssize_t n = http_chunked_scan(&x->unpack, data.s, data.len, &piece);
+		struct str piece, lines;
+		ssize_t n = http_chunked_unpack(&x->unpack, data.s, data.len, &piece, &lines);
 
 		CHECK(n > 0);
 		if (piece.len > 0)
 			err = x->back->data(x, piece, false);
+		else if (lines.len > 0)
+			err = flow_add(&x->trailers, lines.s, lines.len);
 		data = str_n(data.s + n, data.len - (size_t)n);
 	}
-	return err == OK && end ? x->back->data(x, STR_NONE, true) : err;
+	return err == OK && end ? finish(x) : err;
 }
 
 /* Whether the body's bytes go to the server as they come from the client. */
@@ -70,15 +89,19 @@ bool request_send(struct exchange *x)
 {
 	struct str body = !flow_empty(&x->hold) ? flow_str(&x->hold) : x->slice;
 	const bool alike = is_alike(x);
+	bool more;
 	int err;
 
 	x->sent = true;
 	x->state = X_SENT;
 	http_chunked_init(&x->unpack);
-	err = x->back->send(x, alike ? body : STR_NONE,
-	                    x->request_done && (alike || body.len == 0));
-	if (err == OK && !alike && body.len > 0)
-		err = convert(x, body, x->request_done);
+	if (x->front->framed)
+		flow_free(&x->trailers);
+	more = alike ? x->request_done && !x->back->framed && !flow_empty(&x->trailers)
+	             : x->request_done || body.len > 0;
+	err = x->back->send(x, alike ? body : STR_NONE, x->request_done && !more);
+	if (err == OK && more)
+		err = alike ? finish(x) : convert(x, body, x->request_done);
 	if (err != OK) {
 		attempt_failed(x, fail_errno(errno));
 		return false;
@@ -132,7 +155,10 @@ static bool request_ends(struct exchange *x)
 	x->request_done = true;
 	if (x->upload_dead)
 		return true;
-	err = is_alike(x) ? x->back->data(x, STR_NONE, true) : convert(x, STR_NONE, true);
+	if (x->back->framed && x->body == HTTP_BODY_CHUNKED)
+		err = pack(x, STR_NONE, true);
+	else
+		err = x->back->framed ? x->back->data(x, STR_NONE, true) : finish(x);
 	if (err != OK)
 		x->upload_dead = true;
 	return true;

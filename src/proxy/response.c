@@ -65,8 +65,8 @@ static ssize_t body_bytes(struct exchange *x, struct str data, bool *done)
 static void body_unpacked(struct exchange *x, struct str data)
 {
 	while (data.len > 0 && !x->rchunked.done) {
-		struct str piece = STR_NONE;
-		ssize_t n = http_chunked_scan(&x->rchunked, data.s, data.len, &piece);
+		struct str piece, lines;
+		ssize_t n = http_chunked_unpack(&x->rchunked, data.s, data.len, &piece, &lines);
 
 		if (n < 0) {
 			malformed(x, "the server's chunked coding is malformed");
@@ -74,6 +74,10 @@ static void body_unpacked(struct exchange *x, struct str data)
 		}
 		if (piece.len > 0 && !x->front->data(x, piece, false))
 			return;
+		if (lines.len > 0 && flow_add(&x->rtrailers, lines.s, lines.len) != OK) {
+			malformed(x, "out of memory");
+			return;
+		}
 		data.s += n;
 		data.len -= (size_t)n;
 	}
@@ -81,7 +85,9 @@ static void body_unpacked(struct exchange *x, struct str data)
 		return;
 	if (data.len > 0)
 		x->upstream_close = true; /* bytes that belong to no response */
-	if (x->front->data(x, STR_NONE, true))
+	if (x->front->trailers != NULL && !flow_empty(&x->rtrailers)
+	        ? x->front->trailers(x, flow_str(&x->rtrailers))
+	        : x->front->data(x, STR_NONE, true))
 		response_done(x);
 }
 

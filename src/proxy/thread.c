@@ -38,6 +38,8 @@ static void reap(struct loop_task *task)
 			server_unuse(x->server);
 		flow_free(&x->hold);
 		flow_free(&x->rin);
+		flow_free(&x->trailers);
+		flow_free(&x->rtrailers);
 		free(x->reason);
 		if (x->head != x->head_space)
 			free(x->head);

@@ -12,6 +12,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MAX_INPUT 4096
 
+/* The trailers of what was unwrapped last. */
+static char lines[MAX_INPUT];
+static size_t nlines;
+
 static ssize_t run(const char *data, size_t len, size_t step, bool unwrap, char *out, size_t *olen,
                    bool *done)
 {
@@ -19,17 +23,24 @@ static ssize_t run(const char *data, size_t len, size_t step, bool unwrap, char 
 	size_t pos = 0;
 
 	http_chunked_init(&c);
-	*olen = 0;
+	*olen = nlines = 0;
 	*done = false;
 	while (pos < len && !c.done) {
 		size_t want = MIN(len - pos, step ? step : 1 + (size_t)((uint8_t)data[pos] % 11));
 		char *copy = malloc(want);
-		struct str run_of;
+		struct str run_of, trailers;
 		ssize_t n;
 
 		CHECK(copy != NULL);
 		memcpy(copy, data + pos, want);
-		n = http_chunked_scan(&c, copy, want, unwrap ? &run_of : NULL);
+		n = unwrap ? http_chunked_unpack(&c, copy, want, &run_of, &trailers)
+		           : http_chunked_scan(&c, copy, want, NULL);
+		if (n > 0 && unwrap && trailers.len > 0) {
+			CHECK(run_of.len == 0);
+			CHECK(trailers.s >= copy && trailers.s + trailers.len <= copy + want);
+			memcpy(lines + nlines, trailers.s, trailers.len);
+			nlines += trailers.len;
+		}
 		if (n > 0 && unwrap && run_of.len > 0) {
 			CHECK(run_of.s >= copy && run_of.s + run_of.len <= copy + want);
 			memcpy(out + *olen, run_of.s, run_of.len);
@@ -65,18 +76,22 @@ static size_t plain(const char *data, char *out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-	static char first[MAX_INPUT], other[MAX_INPUT];
+	static char first[MAX_INPUT], other[MAX_INPUT], first_lines[MAX_INPUT];
 	const char *data = (const char *)bytes;
-	size_t len, olen;
+	size_t len, olen, nfirst;
 	ssize_t whole, n;
 	bool done, odone;
 
 	if (size > MAX_INPUT)
 		return 0;
 	whole = run(data, size, size ? size : 1, true, first, &len, &done);
+	memcpy(first_lines, lines, nlines);
+	nfirst = nlines;
+	CHECK(!done || nlines == 0 || (nlines > 3 && memcmp(lines + nlines - 2, "\r\n", 2) == 0));
 	for (size_t step = 0; step < 4; step++) {
 		n = run(data, size, step, true, other, &olen, &odone);
 		CHECK(n == whole && odone == done && olen == len && memcmp(first, other, len) == 0);
+		CHECK(!done || (nlines == nfirst && memcmp(lines, first_lines, nfirst) == 0));
 		n = run(data, size, step, false, other, &olen, &odone);
 		CHECK(n == whole && odone == done);
 	}

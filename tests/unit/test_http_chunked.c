@@ -175,6 +175,59 @@ static void test_pack(void **state)
 	test_free(out);
 }
 
+static void test_unpack_trailers(void **state)
+{
+	static const char data[] = "3\r\nabc\r\n0\r\nA: 1\r\nb-c:\r\nD: x y \r\n\r\nrest";
+	static const char want[] = "A: 1\r\nb-c:\r\nD: x y \r\n";
+
+	(void)state;
+	for (size_t step = 1; step < sizeof(data); step++) {
+		char body[16] = "", lines[64] = "";
+		struct http_chunked c;
+		size_t pos = 0;
+
+		http_chunked_init(&c);
+		while (!c.done) {
+			struct str payload, trailers;
+			ssize_t n = http_chunked_unpack(&c, data + pos,
+			                                MIN(step, sizeof(data) - 1 - pos), &payload,
+			                                &trailers);
+
+			assert_true(n > 0);
+			strncat(body, payload.s ? payload.s : "", payload.len);
+			strncat(lines, trailers.s ? trailers.s : "", trailers.len);
+			pos += (size_t)n;
+		}
+		assert_string_equal(body, "abc");
+		assert_string_equal(lines, want);
+		assert_string_equal(data + pos, "rest");
+	}
+}
+
+static void test_unpack_refuses(void **state)
+{
+	static const char *const bad[] = { "0\r\n: 1\r\n\r\n", "0\r\nA b: 1\r\n\r\n",
+		                           "0\r\nA\r\n\r\n", "0\r\nA: \x01\r\n\r\n",
+		                           "0\r\nA: 1\n\r\n", "0\r\n\rx" };
+	struct str payload, trailers;
+	struct http_chunked c;
+	char *many = test_malloc(3 + HTTP_MAX_TRAILERS + 1);
+	ssize_t n;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		http_chunked_init(&c);
+		n = http_chunked_unpack(&c, bad[i], strlen(bad[i]), &payload, &trailers);
+		assert_int_equal(n, -HTTP_FAULT_BAD_TRAILER);
+	}
+	memcpy(many, "0\r\na:", 5);
+	memset(many + 5, 'x', HTTP_MAX_TRAILERS - 1);
+	http_chunked_init(&c);
+	n = http_chunked_unpack(&c, many, 3 + HTTP_MAX_TRAILERS + 1, &payload, &trailers);
+	assert_int_equal(n, -HTTP_FAULT_BAD_TRAILER);
+	test_free(many);
+}
+
 int main(void)
 {
 	static struct rows rows;
@@ -182,6 +235,8 @@ int main(void)
 	ROWS_ADD_TABLE(&rows, table, test_row);
 	rows_add(&rows, "done takes nothing", test_done_takes_nothing, NULL);
 	rows_add(&rows, "huge chunk", test_huge_chunk, NULL);
+	rows_add(&rows, "trailers are unpacked", test_unpack_trailers, NULL);
+	rows_add(&rows, "trailers that may not be", test_unpack_refuses, NULL);
 	rows_add(&rows, "what is packed reads back", test_pack, NULL);
 	return rows_run(&rows, "http_chunked");
 }
