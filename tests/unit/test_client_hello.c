@@ -242,7 +242,7 @@ static void too_large(void **state)
 	struct bytes x = { .n = 0 }, m, r;
 
 	(void)state;
-	put_extension(&x, 21, zeroes, 16200);
+	put_extension(&x, 21, zeroes, 16300);
 	put_name(&x, STR("late.test"));
 	m = message(&x);
 	r = records(&m, 8000);
