@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "acme/acme.h"
 #include "check/check.h"
 #include "cli/commands.h"
 #include "control/control.h"
@@ -23,6 +24,7 @@ const struct role_ops *const role_table[] = {
 	&check_role,
 	&proxy_role,
 	&vrrp_role,
+	&acme_role,
 	&control_role,
 	NULL,
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Running exec checks for the role `check`, which may not: only programs of the configuration (the
- * committed one, or the one being prepared), so many at a time. Main thread of the parent.
+ * Running programs for the roles `check` (exec checks) and `acme` (records in the DNS), which may
+ * not: only those of the configuration (the committed one, or the one being prepared), so many at a
+ * time. Main thread of the parent.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@ struct exec_run {
 	struct parent *parent;
 	struct asker asker;
 	struct ipc_exec x;
+	struct ipc_acme_exec record; /* acme: its issuer is x.server */
+	bool is_acme;
 	struct program program;
 	struct loop_task gone;
 };
@@ -73,6 +76,27 @@ static bool find_in(const struct conf *c, const char *id, struct target *t)
 	return t->server && t->pool->check.probe == PROBE_EXEC && t->pool->check.exec.n > 0;
 }
 
+static void set_acme_environment(const void *arg)
+{
+	const struct ipc_acme_exec *r = arg;
+
+	setenv("HOLDFAST_ACME_ACTION", r->remove ? "remove" : "add", 1);
+	setenv("HOLDFAST_ACME_NAME", r->name, 1);
+	setenv("HOLDFAST_ACME_VALUE", r->value, 1);
+}
+
+static const struct conf_issuer *find_issuer(const struct conf *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->nissuers; i++) {
+		const struct conf_issuer *issuer = &c->issuers[i];
+
+		if (str_eq(issuer->name, str_from(name)) && issuer->dns == ACME_DNS_EXEC &&
+		    issuer->dns_exec.n > 0)
+			return issuer;
+	}
+	return NULL;
+}
+
 static void on_gone(struct loop_task *t)
 {
 	free(CONTAINER_OF(t, struct exec_run, gone));
@@ -98,19 +122,46 @@ static void on_ended(struct program *g)
 	run_next(p);
 }
 
+/* What is to be run; false with why when there is nothing. */
+static bool describe(struct parent *p, struct exec_run *e, struct target *t,
+                     struct program_order *o, const char **why)
+{
+	const struct conf_issuer *issuer;
+
+	if (e->is_acme) {
+		issuer = find_issuer(p->cur->conf, e->x.server);
+		*why = "the configuration has no such issuer with a program";
+		*o = (struct program_order){ .environment = set_acme_environment,
+			                     .arg = &e->record,
+			                     .timeout = EXEC_ACME_TIME };
+		if (issuer) {
+			o->exec = &issuer->dns_exec;
+			o->user = issuer->dns_user;
+		}
+		return issuer != NULL;
+	}
+	*why = "the configuration has no such exec check";
+	if (!find_in(p->cur->conf, e->x.server, t) &&
+	    !(p->reload.next && find_in(p->reload.next->conf, e->x.server, t)))
+		return false;
+	*o = (struct program_order){ .environment = set_environment,
+		                     .arg = t,
+		                     .exec = &t->pool->check.exec,
+		                     .user = t->pool->check.user,
+		                     .timeout = t->pool->check.timeout };
+	return true;
+}
+
 static void run(struct parent *p, struct exec_run *e)
 {
 	struct target t;
-	struct program_order o = { .environment = set_environment, .arg = &t };
+	struct program_order o;
+	const char *why;
 
-	if (!find_in(p->cur->conf, e->x.server, &t) &&
-	    !(p->reload.next && find_in(p->reload.next->conf, e->x.server, &t))) {
-		not_run(e, "the configuration has no such exec check");
+	if (!describe(p, e, &t, &o, &why)) {
+		not_run(e, why);
 		return;
 	}
-	o.exec = &t.pool->check.exec;
-	o.user = t.pool->check.user;
-	o.timeout = t.pool->check.timeout;
 	e->program.ended = on_ended;
 	if (program_start(p, &e->program, &o) != OK) {
 		not_run(e, e->program.output);
@@ -131,6 +182,22 @@ static void run_next(struct parent *p)
 	}
 }
 
+/* What the message asks for; false where it is none of the two. */
+static bool take(struct exec_run *e, const struct child *c, const struct ipc_msg *m)
+{
+	struct ipc_acme_exec *r = &e->record;
+
+	e->is_acme = service_is(c->service, "acme");
+	if (!e->is_acme)
+		return ipc_payload(m, &e->x, sizeof(e->x));
+	if (!ipc_payload(m, r, sizeof(*r)))
+		return false;
+	r->issuer[sizeof(r->issuer) - 1] = r->name[sizeof(r->name) - 1] =
+	    r->value[sizeof(r->value) - 1] = '\0';
+	snprintf(e->x.server, sizeof(e->x.server), "%s", r->issuer);
+	return true;
+}
+
 void exec_request(struct child *c, const struct ipc_msg *m)
 {
 	struct parent *p = c->parent;
@@ -141,14 +208,14 @@ void exec_request(struct child *c, const struct ipc_msg *m)
 		return;
 	e->parent = p;
 	e->asker = (struct asker){ c->serial, m->id };
-	if (!ipc_payload(m, &e->x, sizeof(e->x))) {
+	if (!take(e, c, m)) {
 		free(e);
 		return;
 	}
 	e->x.server[sizeof(e->x.server) - 1] = '\0';
 	memset(e->x.output, 0, sizeof(e->x.output));
 	if (ending || p->execs.nwaiting >= EXEC_WAITING) {
-		not_run(e, ending ? "the node is ending" : "too many exec checks wait");
+		not_run(e, ending ? "the node is ending" : "too many programs wait");
 		return;
 	}
 	TAILQ_INSERT_TAIL(&p->execs.waiting, e, link);

@@ -275,8 +275,9 @@ void program_end(struct program *g);
 
 /* --- exec checks (exec_check.c) ------------------------------------------------------------- */
 
-#define EXEC_RUNNING 32
-#define EXEC_WAITING 16384
+#define EXEC_RUNNING   32
+#define EXEC_WAITING   16384
+#define EXEC_ACME_TIME (60 * NS_PER_S) /* a program that sets a record gets so long */
 
 TAILQ_HEAD(exec_runs, exec_run);
 

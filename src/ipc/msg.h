@@ -27,8 +27,8 @@
 	X(RELOADED, "parent -> control: err, text") \
 	X(UPGRADE, "control -> parent: execute the new binary") \
 	X(UPGRADED, "parent -> control: err, text") \
-	X(EXEC, "check -> parent: run the exec check of a server") \
-	X(EXECUTED, "parent -> check: how it ended") \
+	X(EXEC, "check, acme -> parent: run the exec check of a server, or set a record") \
+	X(EXECUTED, "parent -> check, acme: how it ended") \
 	X(SWITCHOVER, "control -> parent -> vrrp: give a virtual IP up, or take it") \
 	X(SWITCHED, "vrrp -> parent -> control: err, text") \
 	X(NODE, "parent -> vrrp: whether the node is drained; vrrp -> parent: err, text") \
@@ -127,6 +127,15 @@ struct ipc_exec {
 	char server[256]; /* id of the server whose exec check is to run */
 	int32_t status;   /* exit status; -1: not run, ended by a signal or by its time limit */
 	char output[256]; /* first line of its output, or why it did not run */
+};
+
+/* EXEC of acme: the program of an issuer that sets records in the DNS. The answer is an ipc_exec.
+ */
+struct ipc_acme_exec {
+	char issuer[64];
+	char name[320];  /* of the record: "_acme-challenge.shop.test" */
+	char value[128]; /* its text */
+	uint32_t remove; /* 0: add */
 };
 
 #endif

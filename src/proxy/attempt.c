@@ -10,7 +10,6 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "proxy/exchange.h"
-#include "proxy/tcp.h"
 
 struct choice {
 	struct exchange *x;
@@ -132,9 +131,7 @@ static void forward(struct exchange *x)
 {
 	struct client *c = x->client;
 
-	if (x->raw)
-		tcp_connected(x);
-	else if (request_send(x) && !c->reading)
+	if (request_send(x) && !c->reading)
 		request_pump(x);
 }
 
@@ -185,9 +182,7 @@ void attempt_start(struct exchange *x)
 
 void attempt_ready(struct exchange *x)
 {
-	if (x->raw)
-		tcp_connected(x);
-	else if (request_send(x) && request_pump(x))
+	if (request_send(x) && request_pump(x))
 		response_pump(x);
 }
 
