@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "proxy/exchange.h"
+#include "proxy/tcp.h"
 
 struct choice {
 	struct exchange *x;
@@ -131,7 +132,9 @@ static void forward(struct exchange *x)
 {
 	struct client *c = x->client;
 
-	if (request_send(x) && !c->reading)
+	if (x->raw)
+		tcp_connected(x);
+	else if (request_send(x) && !c->reading)
 		request_pump(x);
 }
 
@@ -182,7 +185,9 @@ void attempt_start(struct exchange *x)
 
 void attempt_ready(struct exchange *x)
 {
-	if (request_send(x) && request_pump(x))
+	if (x->raw)
+		tcp_connected(x);
+	else if (request_send(x) && request_pump(x))
 		response_pump(x);
 }
 

@@ -9,10 +9,34 @@
 #include "base/err.h"
 #include "net/sock.h"
 #include "proxy/exchange.h"
+#include "proxy/opening.h"
+#include "proxy/proxy_header.h"
+
+/* Whether the server is told of the client by a PROXY header: the connection is that client's then. */
+static bool is_announced(const struct exchange *x)
+{
+	return x->pool->conf->send_proxy != SEND_PROXY_OFF;
+}
+
+/* The PROXY header, before anything else and before TLS. OK or ERR_SYSTEM with errno. */
+static int announce(struct exchange *x)
+{
+	const unsigned version = x->pool->conf->send_proxy == SEND_PROXY_V1 ? 1 : 2;
+	struct net_addr source, destination;
+	char out[PROXY_HEADER_OUT];
+	struct iovec iov = { .iov_base = out };
+
+	if (!is_announced(x))
+		return OK;
+	client_peer(x->client, &source);
+	opening_destination(x->client, &destination);
+	iov.iov_len = proxy_header_write(version, &source, &destination, out);
+	return stream_send_raw(&x->up->s, &iov, 1);
+}
 
 static int http1_open(struct exchange *x, enum fail_why *why)
 {
-	if (!x->fresh && (x->up = upstream_reuse(x->server, x)) != NULL) {
+	if (!x->fresh && !is_announced(x) && (x->up = upstream_reuse(x->server, x)) != NULL) {
 		stat_add(&x->server->stat->c[STAT_REUSES], 1);
 		x->reused = true;
 		return OK;
@@ -20,7 +44,12 @@ static int http1_open(struct exchange *x, enum fail_why *why)
 	x->up = upstream_connect(x->server, x, why);
 	if (x->up == NULL)
 		return ERR_SYSTEM;
-	return x->up->connecting ? ERR_AGAIN : OK;
+	if (x->up->connecting)
+		return ERR_AGAIN;
+	if (announce(x) == OK)
+		return OK;
+	*why = fail_errno(errno);
+	return ERR_SYSTEM;
 }
 
 static int http1_send(struct exchange *x, struct str body, bool end)
@@ -83,7 +112,7 @@ static void http1_release(struct exchange *x, bool keep)
 	if (u == NULL)
 		return;
 	x->up = NULL;
-	if (keep)
+	if (keep && !is_announced(x))
 		upstream_keep(u, x->pool->conf->idle_connections, EXCHANGE_TIMEOUT(x, keep_alive));
 	else
 		upstream_close(u, !x->request_done);
@@ -103,6 +132,10 @@ static void connected(struct exchange *x)
 	}
 	u->connecting = false;
 	stat_add(&x->server->stat->c[STAT_CONNECTIONS], 1);
+	if (announce(x) != OK) {
+		attempt_failed(x, fail_errno(errno));
+		return;
+	}
 	attempt_ready(x);
 }
 

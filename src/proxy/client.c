@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "net/sock.h"
 #include "proxy/exchange.h"
+#include "proxy/opening.h"
+#include "proxy/tcp.h"
 
 #define LINGER_TIME  (2 * NS_PER_S)
 #define LINGER_BYTES (1024 * 1024)
@@ -48,6 +50,9 @@ static void client_state(struct client *c, enum client_state to)
 	case CLIENT_LINGER:
 		loop_timer_set(t->loop, &c->timer, LINGER_TIME);
 		break;
+	case CLIENT_OPENING:
+		loop_timer_set(t->loop, &c->timer, c->listener->conf->timeouts.handshake);
+		break;
 	case CLIENT_BUSY:
 		loop_timer_stop(t->loop, &c->timer);
 		break;
@@ -57,6 +62,22 @@ static void client_state(struct client *c, enum client_state to)
 void client_busy(struct client *c)
 {
 	client_state(c, CLIENT_BUSY);
+}
+
+void client_opening(struct client *c)
+{
+	client_state(c, CLIENT_OPENING);
+}
+
+void client_begin(struct client *c)
+{
+	if (c->listener->conf->protocol == PROTOCOL_TCP) {
+		tcp_start(c, STR_NONE);
+		return;
+	}
+	client_state(c, CLIENT_FRESH);
+	if (!flow_empty(&c->in) || c->s.readable)
+		client_read(c);
 }
 
 void client_close(struct client *c, bool reset)
@@ -69,6 +90,7 @@ void client_close(struct client *c, bool reset)
 	loop_timer_stop(t->loop, &c->timer);
 	stream_close(&c->s, reset);
 	flow_free(&c->in);
+	free(c->proxied);
 	TAILQ_REMOVE(is_idle(c->state) ? &t->idle : &t->clients, c, link);
 	t->nclients--;
 	atomic_fetch_sub_explicit(c->listener->connections, 1, memory_order_relaxed);
@@ -224,6 +246,10 @@ static void client_event(struct loop_io *io, uint32_t events)
 		front_http1_event(c->x);
 		return;
 	}
+	if (c->state == CLIENT_OPENING) {
+		opening_event(c);
+		return;
+	}
 	if (c->s.broken) {
 		client_close(c, false);
 		return;
@@ -250,7 +276,9 @@ static void client_timeout(struct loop_timer *timer)
 	struct client *c = CONTAINER_OF(timer, struct client, timer);
 
 	CHECK_MAGIC(c, CLIENT_MAGIC);
-	if (c->state == CLIENT_HEAD)
+	if (c->state == CLIENT_OPENING)
+		opening_timeout(c);
+	else if (c->state == CLIENT_HEAD)
 		exchange_refuse(c, HTTP_FAULT_NONE);
 	else
 		client_close(c, false);
@@ -268,12 +296,7 @@ void client_accept(struct listener *l, int fd, const struct net_addr *peer)
 	*c = (struct client){ .magic = CLIENT_MAGIC, .thread = t, .listener = l };
 	stream_init(&c->s, fd, client_event);
 	c->timer.fn = client_timeout;
-	if (peer->sa.sa_family == AF_INET)
-		c->peer.in4 = peer->in;
-	else if (peer->sa.sa_family == AF_INET6)
-		c->peer.in6 = peer->in6;
-	else
-		c->peer.sa.sa_family = AF_UNIX;
+	client_set_peer(c, peer);
 	if (loop_add(t->loop, &c->s.io, STREAM_EVENTS) != OK) {
 		net_close(fd);
 		slab_put(&t->client_slab, c);
@@ -286,7 +309,20 @@ void client_accept(struct listener *l, int fd, const struct net_addr *peer)
 	stat_add(&l->stat->c[STAT_CONNECTIONS], 1);
 	stat_add(&l->stat->c[STAT_OPEN], 1);
 	TAILQ_INSERT_TAIL(&t->idle, c, link);
-	client_state(c, CLIENT_FRESH);
+	if (l->conf->protocol != PROTOCOL_HTTP || l->conf->naccept_proxy > 0)
+		opening_start(c);
+	else
+		client_state(c, CLIENT_FRESH);
+}
+
+void client_set_peer(struct client *c, const struct net_addr *peer)
+{
+	if (peer->sa.sa_family == AF_INET)
+		c->peer.in4 = peer->in;
+	else if (peer->sa.sa_family == AF_INET6)
+		c->peer.in6 = peer->in6;
+	else
+		c->peer.sa.sa_family = AF_UNIX;
 }
 
 void client_peer(const struct client *c, struct net_addr *ret)

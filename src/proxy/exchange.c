@@ -22,6 +22,8 @@ uint64_t exchange_timeout(const struct exchange *x, size_t offset)
 		const struct conf_timeouts *t = &x->view->snap->timeouts[x->route - c->routes];
 
 		ns = *(const uint64_t *)((const char *)t + offset);
+	} else if (x->raw && x->pool != NULL) {
+		ns = *(const uint64_t *)((const char *)&x->pool->conf->timeouts + offset);
 	}
 	return ns != 0 ? ns : *(const uint64_t *)((const char *)&x->lconf->timeouts + offset);
 }
@@ -53,7 +55,7 @@ void exchange_arm(struct exchange *x)
 		ns = EXCHANGE_TIMEOUT(x, response);
 		break;
 	case X_TUNNEL:
-		ns = EXCHANGE_TIMEOUT(x, tunnel);
+		ns = tunnel_timeout(x);
 		break;
 	default:
 		return;
@@ -94,23 +96,44 @@ void exchange_timer(struct loop_timer *timer)
 		exchange_cut(x, "the client does not read");
 		break;
 	case X_TUNNEL:
-		exchange_cut(x, "the tunnel was idle too long");
+		exchange_cut(x, x->raw ? "the connection was idle too long"
+		                       : "the tunnel was idle too long");
 		break;
 	default:
 		CHECK(!"a timer in this state");
 	}
 }
 
+static void count_bytes(struct stat_block *b, const struct exchange *x)
+{
+	stat_add(&b->c[STAT_BYTES_IN], x->bytes_in - x->counted_in);
+	stat_add(&b->c[STAT_BYTES_OUT], x->bytes_out - x->counted_out);
+}
+
+void exchange_count(struct exchange *x)
+{
+	count_bytes(x->listener->stat, x);
+	if (x->route != NULL)
+		count_bytes(thread_block(x->thread, BOARD_ROUTE, x->route->slot), x);
+	if (x->pool != NULL)
+		count_bytes(x->pool->stat, x);
+	if (x->server != NULL)
+		count_bytes(x->server->stat, x);
+	x->counted_in = x->bytes_in;
+	x->counted_out = x->bytes_out;
+	x->counted_at = x->thread->loop->now;
+}
+
 static void count_in(struct stat_block *b, const struct exchange *x, unsigned status, uint64_t took)
 {
 	stat_request(b, (enum stat_method)x->method, status, took);
-	stat_add(&b->c[STAT_BYTES_IN], x->bytes_in);
-	stat_add(&b->c[STAT_BYTES_OUT], x->bytes_out);
+	count_bytes(b, x);
 }
 
 static void count_end(struct exchange *x, uint64_t now)
 {
-	const uint64_t took = now - x->started;
+	/* Of a TCP connection that counts which was needed to reach a server. */
+	const uint64_t took = (x->raw && x->head_at != 0 ? x->head_at : now) - x->started;
 	const unsigned status = x->status != 0 ? x->status : 499;
 
 	count_in(x->listener->stat, x, status, took);
@@ -179,6 +202,7 @@ void exchange_end(struct exchange *x, bool keep)
 	keep = exchange_keeps(x, keep);
 	x->state = X_ENDED;
 	loop_timer_stop(t->loop, &x->timer);
+	tunnel_free(x);
 	attempt_release(x, false);
 	STAILQ_INSERT_TAIL(&t->dead_exchanges, x, dead);
 	loop_defer(t->loop, &t->reaper);

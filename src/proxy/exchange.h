@@ -49,6 +49,7 @@ struct exchange {
 	bool placed;         /* holds a place at `server` */
 	bool reused;         /* the attempt is on a connection that was used before */
 	bool enchunk;        /* the response's payload gets chunks for its client */
+	bool raw;            /* a TCP connection: no request; ends before head_space */
 	const struct front_ops *front;
 	const struct back_ops *back; /* of the pool's servers */
 	struct client *client;
@@ -80,6 +81,9 @@ struct exchange {
 	struct flow hold; /* body bytes that wait for a connection */
 	struct flow trailers; /* "name: value\r\n" lines: by the front where that is not framed, else
 	                       * by unpacking */
+	struct pipe *pipes[2]; /* tunnels: to the server, to the client; NULL: by plain reads */
+	uint64_t counted_in, counted_out; /* of bytes_in and bytes_out, while it goes on */
+	uint64_t counted_at;
 
 	enum http_body rbody; /* the same of the response */
 	uint64_t rbody_left;
@@ -102,6 +106,8 @@ struct exchange {
 	char head_space[EXCHANGE_HEAD];
 };
 
+/* A new one for a client, X_NEW; NULL when out of memory. raw: without a request. */
+struct exchange *exchange_new(struct client *c, bool raw);
 /* Takes on the request in thread->request, whose head lies in the thread's scratch; rest: the bytes
  * after it. Returns how many of rest belong to this request. The exchange may be over already. */
 size_t exchange_start(struct client *c, const struct http_head *h, struct str rest);
@@ -117,6 +123,8 @@ void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The client is gone, or the response cannot be completed: both connections end. */
 void exchange_cut(struct exchange *x, const char *why);
+/* Counts what passed since the last time: of what lasts, not only at its end. */
+void exchange_count(struct exchange *x);
 /* The one place where an exchange ends. keep: the client may send the next request. */
 void exchange_end(struct exchange *x, bool keep);
 /* x->timer's function: what was waited for did not come in time. */
@@ -171,6 +179,10 @@ void response_pump(struct exchange *x);
 /* tunnel.c */
 void tunnel_start(struct exchange *x, struct str early);
 void tunnel_pump(struct exchange *x);
+/* How long it may be idle now. */
+uint64_t tunnel_timeout(const struct exchange *x);
+/* Gives back what it holds, at the exchange's end. */
+void tunnel_free(struct exchange *x);
 
 /* head.c: building heads. Bytes written, or 0 when out does not hold them. */
 #define HEAD_ROOM_BODY 4096 /* of thread->out, behind a response's head */

@@ -20,7 +20,7 @@
 struct exchange;
 
 struct front_ops {
-	const char *name; /* as the access log says it: "HTTP/1.1", "HTTP/2.0" */
+	const char *name; /* as the access log says it: "HTTP/1.1", "HTTP/2.0", "TCP" */
 	bool framed;
 	/* The request's body: bytes; ERR_AGAIN (its event will call request_pump); 0 at the end of
 	 * one that is not framed, x->trailers holding its trailers then; ERR_CLOSED, ERR_SYSTEM
@@ -58,7 +58,7 @@ struct front_ops {
 	void (*end)(struct exchange *x, bool keep);
 };
 
-extern const struct front_ops front_http1;
+extern const struct front_ops front_http1, front_tcp;
 
 struct back_ops {
 	bool framed;

@@ -16,6 +16,8 @@ struct listener {
 	_Atomic uint32_t *connections; /* of all threads */
 	uint64_t inode;
 	uint16_t port;
+	uint64_t said_at; /* when a refusal was last logged, and how many were not since */
+	unsigned unsaid;
 	bool paused;  /* a limit is reached: clients wait in the kernel's queue */
 	bool removed; /* no longer configured: its clients get one more answer */
 	unsigned users;

@@ -88,6 +88,7 @@ static bool merge_timeouts(struct snapshot *s)
 			.response = r->response ? r->response : p->response,
 			.handshake = r->handshake ? r->handshake : p->handshake,
 			.tunnel = r->tunnel ? r->tunnel : p->tunnel,
+			.half_close = r->half_close ? r->half_close : p->half_close,
 			.keep_alive = r->keep_alive ? r->keep_alive : p->keep_alive,
 		};
 	}

@@ -8,16 +8,17 @@
 #include "base/err.h"
 #include "proxy/exchange.h"
 
-static struct exchange *exchange_new(struct client *c)
+struct exchange *exchange_new(struct client *c, bool raw)
 {
 	struct thread *t = c->thread;
-	struct exchange *x = slab_alloc(&t->exchange_slab);
+	struct exchange *x = slab_alloc(raw ? &t->raw_slab : &t->exchange_slab);
 
 	if (x == NULL)
 		return NULL;
 	memset(x, 0, offsetof(struct exchange, head_space));
 	x->magic = EXCHANGE_MAGIC;
 	x->front = &front_http1;
+	x->raw = raw;
 	x->client = c;
 	x->thread = t;
 	x->listener = c->listener;
@@ -56,7 +57,7 @@ static void note_trust(struct exchange *x)
 
 void exchange_refuse(struct client *c, enum http_fault fault)
 {
-	struct exchange *x = exchange_new(c);
+	struct exchange *x = exchange_new(c, false);
 
 	if (x == NULL) {
 		client_close(c, true);
@@ -191,7 +192,7 @@ static ssize_t take_slice(struct exchange *x, struct str rest)
 
 size_t exchange_start(struct client *c, const struct http_head *h, struct str rest)
 {
-	struct exchange *x = exchange_new(c);
+	struct exchange *x = exchange_new(c, false);
 	ssize_t used;
 
 	if (x == NULL) {

@@ -46,7 +46,7 @@ static void reap(struct loop_task *task)
 		listener_unuse(x->listener);
 		view_drop(x->view);
 		x->magic = 0;
-		slab_put(&t->exchange_slab, x);
+		slab_put(x->raw ? &t->raw_slab : &t->exchange_slab, x);
 	}
 	while ((u = STAILQ_FIRST(&t->dead_upstreams)) != NULL) {
 		STAILQ_REMOVE_HEAD(&t->dead_upstreams, dead);
@@ -228,6 +228,7 @@ struct thread *thread_start(struct proxy *p, unsigned index)
 	STAILQ_INIT(&t->dead_upstreams);
 	slab_init(&t->client_slab, sizeof(struct client));
 	slab_init(&t->exchange_slab, sizeof(struct exchange));
+	slab_init(&t->raw_slab, offsetof(struct exchange, head_space));
 	slab_init(&t->upstream_slab, sizeof(struct upstream));
 	t->reaper.fn = reap;
 	t->queue_task.fn = queue_task;

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "proxy/access_log.h"
 #include "proxy/snapshot.h"
+#include "proxy/splice.h"
 
 #define THREAD_SCRATCH (64 * 1024) /* bytes of one read */
 
@@ -53,6 +54,8 @@ struct thread {
 	uint64_t drain_since;
 	struct access_ring *log;
 	struct slab client_slab, exchange_slab, upstream_slab;
+	struct pipes pipes;
+	struct slab raw_slab; /* exchanges without a request */
 	struct loop_task reaper; /* frees, after the turn, what ended in it */
 	STAILQ_HEAD(, exchange) dead_exchanges;
 	STAILQ_HEAD(, client) dead_clients;
