@@ -314,6 +314,7 @@ static int client_run(const struct cli_command *c, struct cli_args *a)
 		o.host = cli_option(c, a, "--host");
 	if (cli_option(c, a, "--path"))
 		o.path = cli_option(c, a, "--path");
+	o.tls = cli_option(c, a, "--tls") != NULL;
 	if (!micro(c, a, "--every", &o.every_ns) ||
 	    !micro(c, a, "--kept-every", &o.kept_every_ns) ||
 	    !micro(c, a, "--limit", &o.limit_ns) || !micro(c, a, "--download", &o.download_ns) ||
@@ -326,6 +327,7 @@ static int client_run(const struct cli_command *c, struct cli_args *a)
 static const struct cli_option client_options[] = {
 	{ "--host", 0, "HOST", "the Host header" },
 	{ "--path", 0, "PATH", "what to ask for" },
+	{ "--tls", 0, NULL, "ask by TLS" },
 	{ "--every", 0, "US", "between two new connections; 0: none" },
 	{ "--kept", 0, "N", "kept connections" },
 	{ "--kept-every", 0, "US", "between two requests of one kept connection" },

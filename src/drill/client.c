@@ -7,6 +7,7 @@
 #include "drill/client.h"
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -47,6 +48,31 @@ enum drill_error drill_client_error(int err)
 	default:
 		return DRILL_RESET;
 	}
+}
+
+int drill_client_greet(struct drill_client *c, struct stream *s)
+{
+	int err = OK;
+
+	if (!c->tls)
+		return OK;
+	if (!s->layer)
+		err = tls_connect(s, c->tls, c->server_name, NULL);
+	return err == OK ? tls_handshake(s) : err;
+}
+
+static int make_tls(struct drill_client *c)
+{
+	const struct tls_client_options o = { .min_version = TLS1_2_VERSION };
+	struct str name = http_host_name(str_from(c->o.host));
+	char why[200];
+
+	snprintf(c->server_name, sizeof(c->server_name), "%.*s", STR_ARG(name));
+	c->tls = tls_client_new(&o, why, sizeof(why));
+	if (c->tls)
+		return OK;
+	fprintf(stderr, "holdfast drill-client: %s\n", why);
+	return ERR_SYSTEM;
 }
 
 /* --- records -------------------------------------------------------------------------------- */
@@ -225,7 +251,9 @@ static int start(struct drill_client *c)
 	c->start = clock_mono();
 	c->next_new = c->start;
 	c->input = (struct loop_io){ .fd = STDIN_FILENO, .fn = on_input };
-	err = kept_start(c);
+	err = c->o.tls ? make_tls(c) : OK;
+	if (err == OK)
+		err = kept_start(c);
 	if (err == OK && c->o.download_ns > 0)
 		err = drill_streams_start(c);
 	if (err == OK)

@@ -7,7 +7,7 @@
 
 #include "drill/drill.h"
 #include "http/http.h"
-#include "net/stream.h"
+#include "tls/tls.h"
 
 #define CLIENT_BUFFER  16384
 #define CLIENT_WAITING 1024 /* requests that may wait for one kept connection */
@@ -16,7 +16,14 @@
 
 struct drill_client;
 
-enum drill_conn_state { CLIENT_CLOSED, CLIENT_CONNECTING, CLIENT_IDLE, CLIENT_ASKED, CLIENT_DEAD };
+enum drill_conn_state {
+	CLIENT_CLOSED,
+	CLIENT_CONNECTING,
+	CLIENT_GREETING, /* TLS */
+	CLIENT_IDLE,
+	CLIENT_ASKED,
+	CLIENT_DEAD
+};
 
 /* A connection, and the request on it. */
 struct drill_conn {
@@ -49,6 +56,8 @@ struct drill_streams; /* client_stream.c */
 struct drill_client {
 	struct drill_client_options o;
 	struct loop *loop;
+	struct tls_client *tls; /* NULL: clear text */
+	char server_name[256];  /* of the host asked, for TLS */
 	struct loop_io tick, input;
 	struct drill_conns conns; /* on new connections, in order of due */
 	struct drill_conn **kept;
@@ -69,6 +78,10 @@ void drill_client_record(struct drill_client *c, const struct drill_sample *s);
 uint16_t drill_client_name(struct drill_client *c, struct str name);
 /* What an errno of a socket means to a user. */
 enum drill_error drill_client_error(int err);
+
+/* Whether a connection that stands can be asked on: OK; ERR_AGAIN: after further events; else it has
+ * failed. Begins TLS where that is wanted. */
+int drill_client_greet(struct drill_client *c, struct stream *s);
 
 /* --- client_conn.c */
 /* A request that was due then: on a connection of its own, or on a kept one. */

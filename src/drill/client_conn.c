@@ -29,9 +29,16 @@ struct drill_conn *drill_client_conn_new(struct drill_client *c, bool kept)
 	return k;
 }
 
+/* Whether a request is on it. */
+static bool is_open(const struct drill_conn *k)
+{
+	return k->state == CLIENT_CONNECTING || k->state == CLIENT_GREETING ||
+	       k->state == CLIENT_ASKED;
+}
+
 bool drill_client_busy(const struct drill_conn *k)
 {
-	return k->state == CLIENT_CONNECTING || k->state == CLIENT_ASKED || k->nwaiting > 0;
+	return is_open(k) || k->nwaiting > 0;
 }
 
 /* --- the end of a request ------------------------------------------------------------------- */
@@ -227,6 +234,20 @@ static void receive(struct drill_conn *k)
 	}
 }
 
+static void greet(struct drill_conn *k)
+{
+	int err;
+
+	k->state = CLIENT_GREETING;
+	err = drill_client_greet(k->c, &k->s);
+	if (err == OK)
+		send_request(k);
+	else if (err != ERR_AGAIN)
+		fail(k, err == ERR_SYSTEM   ? drill_client_error(errno)
+		        : err == ERR_CLOSED ? DRILL_RESET
+		                            : DRILL_BAD);
+}
+
 static void on_io(struct loop_io *io, uint32_t events)
 {
 	struct drill_conn *k = CONTAINER_OF(io, struct drill_conn, s.io);
@@ -239,7 +260,9 @@ static void on_io(struct loop_io *io, uint32_t events)
 			fail(k, drill_client_error(err));
 			return;
 		}
-		send_request(k);
+		greet(k);
+	} else if (k->state == CLIENT_GREETING) {
+		greet(k);
 	}
 	if (k->state == CLIENT_ASKED && stream_flush(&k->s) != OK)
 		k->s.readable = true;
@@ -264,7 +287,7 @@ static void connect_conn(struct drill_conn *k)
 		return;
 	}
 	if (done)
-		send_request(k);
+		greet(k);
 }
 
 /* The request that has waited longest for the kept connection; those that have waited too long have
@@ -274,7 +297,7 @@ static void take_next(struct drill_conn *k)
 	uint64_t now = clock_mono();
 
 	k->taking = true; /* a failure comes back here */
-	while (k->nwaiting > 0 && k->state != CLIENT_ASKED && k->state != CLIENT_CONNECTING) {
+	while (k->nwaiting > 0 && !is_open(k)) {
 		k->due = k->waiting[k->first];
 		k->first = (k->first + 1) % CLIENT_WAITING;
 		k->nwaiting--;
@@ -316,8 +339,7 @@ void drill_client_expire(struct drill_client *c, uint64_t now)
 		fail(k, DRILL_TIMEOUT);
 	for (unsigned i = 0; i < c->o.kept; i++) {
 		k = c->kept[i];
-		if ((k->state == CLIENT_ASKED || k->state == CLIENT_CONNECTING) &&
-		    now >= k->due + c->o.limit_ns)
+		if (is_open(k) && now >= k->due + c->o.limit_ns)
 			fail(k, DRILL_TIMEOUT);
 	}
 }

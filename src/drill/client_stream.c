@@ -22,7 +22,7 @@
 
 static const struct http_limits limits = { 16384, 65536, HTTP_MAX_FIELDS };
 
-enum { STREAM_ASKED, STREAM_RUNS, STREAM_OVER };
+enum { STREAM_CONNECTING, STREAM_ASKED, STREAM_RUNS, STREAM_OVER };
 
 struct drill_stream { /* one of the two */
 	struct drill_client *c;
@@ -31,6 +31,7 @@ struct drill_stream { /* one of the two */
 	uint64_t began, heard; /* heard: when the last byte came */
 	size_t len, scanned;
 	char in[CLIENT_BUFFER];
+	char request[512];
 	/* download */
 	uint64_t pos, total;
 	/* WebSocket */
@@ -179,14 +180,37 @@ static void take_head(struct drill_stream *h)
 		use(h);
 }
 
+/* Sends the request once the connection stands. */
+static void ask(struct drill_stream *h)
+{
+	struct iovec iov = { h->request, strlen(h->request) };
+	int err = h->s.writable || h->s.layer ? net_connect_error(h->s.io.fd) : EINPROGRESS;
+
+	if (err == EINPROGRESS && !h->s.broken)
+		return;
+	if (err != 0) {
+		over(h, drill_client_error(err), h->began, false);
+		return;
+	}
+	err = drill_client_greet(h->c, &h->s);
+	if (err == ERR_AGAIN)
+		return;
+	if (err != OK || stream_send(&h->s, &iov, 1) != OK)
+		over(h, DRILL_RESET, h->began, false);
+	else
+		h->state = STREAM_ASKED;
+}
+
 static void on_io(struct loop_io *io, uint32_t events)
 {
 	struct drill_stream *h = CONTAINER_OF(io, struct drill_stream, s.io);
 
 	stream_events(&h->s, events);
-	if (stream_flush(&h->s) != OK)
+	if (h->state == STREAM_CONNECTING)
+		ask(h);
+	if (h->state >= STREAM_ASKED && stream_flush(&h->s) != OK)
 		h->s.readable = true;
-	while (h->state != STREAM_OVER && h->s.readable) {
+	while ((h->state == STREAM_ASKED || h->state == STREAM_RUNS) && h->s.readable) {
 		ssize_t n = stream_recv(&h->s, h->in + h->len, sizeof(h->in) - h->len);
 
 		if (n == ERR_AGAIN)
@@ -208,11 +232,11 @@ static void on_io(struct loop_io *io, uint32_t events)
 static void half_start(struct drill_client *c, struct drill_stream *h, enum drill_kind kind,
                        struct buf *request)
 {
-	struct iovec iov = { request->p, request->len };
 	bool done;
 	int fd;
 
 	h->c = c;
+	snprintf(h->request, sizeof(h->request), "%s", buf_cstr(request));
 	h->kind = (uint8_t)kind;
 	h->began = h->heard = clock_mono();
 	h->s.io.fd = -1;
@@ -223,7 +247,7 @@ static void half_start(struct drill_client *c, struct drill_stream *h, enum dril
 	}
 	stream_init(&h->s, fd, on_io);
 	h->s.writable = false; /* not before it is connected */
-	if (loop_add(c->loop, &h->s.io, STREAM_EVENTS) != OK || stream_send(&h->s, &iov, 1) != OK)
+	if (loop_add(c->loop, &h->s.io, STREAM_EVENTS) != OK)
 		over(h, DRILL_BAD, h->began, false);
 }
 
@@ -263,7 +287,7 @@ void drill_streams_tick(struct drill_client *c, uint64_t now)
 	if (s->download.state != STREAM_OVER && now - s->download.heard > c->o.limit_ns * 2)
 		over(&s->download, DRILL_TIMEOUT, s->download.began, false);
 	w = &s->websocket;
-	if (w->state == STREAM_ASKED && now - w->began > c->o.limit_ns * 2)
+	if (w->state < STREAM_RUNS && now - w->began > c->o.limit_ns * 2)
 		over(w, DRILL_TIMEOUT, w->began, false);
 	if (w->state != STREAM_RUNS)
 		return;

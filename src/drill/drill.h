@@ -62,6 +62,7 @@ struct drill_client_options {
 	struct net_addr to;
 	const char *host; /* Host, as sent */
 	const char *path;
+	bool tls;               /* asks by TLS; the certificate is not verified */
 	uint64_t every_ns;      /* between two new connections, 5 ms */
 	uint64_t kept_every_ns; /* between two requests of one kept connection, 20 ms */
 	unsigned kept;          /* kept connections, 4 */

@@ -165,7 +165,8 @@ static int client_start(struct drill *d)
 		               d->path,      "--every",      every,
 		               "--kept",     kept,           "--kept-every",
 		               kept_every,   "--limit",      limit,
-		               "--download", download,       NULL };
+		               "--download", download,       o->tls ? "--tls" : NULL,
+		               NULL };
 	int err;
 
 	snprintf(every, sizeof(every), "%llu", (unsigned long long)(o->every_ns / NS_PER_US));

@@ -68,9 +68,9 @@ static bool is_any(const struct net_addr *a, int family)
 	return memcmp(&a->in6.sin6_addr, &any6, sizeof(any6)) == 0;
 }
 
-/* The port at which the address is served. */
+/* The port at which the address is served; *ret_tls: by TLS. */
 static uint16_t choose_port(const struct conf *c, const struct conf_route *r,
-                            const struct net_addr *ip)
+                            const struct net_addr *ip, bool *ret_tls)
 {
 	char text[NET_ADDR_TEXT], want[NET_ADDR_TEXT];
 
@@ -78,7 +78,10 @@ static uint16_t choose_port(const struct conf *c, const struct conf_route *r,
 	for (uint32_t i = 0; i < c->nlisteners; i++) {
 		const struct conf_listener *l = &c->listeners[i];
 
-		for (uint32_t k = 0; k < l->nbind && takes_listener(r, l); k++) {
+		if (l->protocol != PROTOCOL_HTTP || l->redirect_https || !takes_listener(r, l))
+			continue;
+		*ret_tls = l->tls.on;
+		for (uint32_t k = 0; k < l->nbind; k++) {
 			const struct net_addr *b = &l->bind[k];
 
 			if (b->sa.sa_family == AF_UNIX)
@@ -134,7 +137,7 @@ static int target_of_file(struct drill *d)
 		return drill_fail(d, ERR_UNSUPPORTED, "the file has neither virtual IPs nor nodes");
 	d->pool = r->pool;
 	d->client.to = c->nvips > 0 ? *vip_address(&c->vips[d->vip]) : c->nodes[0].ip;
-	port = choose_port(c, r, &d->client.to);
+	port = choose_port(c, r, &d->client.to, &d->client.tls);
 	net_addr_host(&d->client.to, text);
 	if (port == 0)
 		return drill_fail(d, ERR_UNSUPPORTED, "no listener serves %s for route %.*s", text,
@@ -154,7 +157,7 @@ static int target_of_file(struct drill *d)
 	return OK;
 }
 
-/* "http://host:port/path" */
+/* "http://host:port/path", https:// */
 static int target_of_url(struct drill *d)
 {
 	struct str rest = str_from(d->o->url), at, path;
@@ -162,16 +165,16 @@ static int target_of_url(struct drill *d)
 	char text[300];
 	int err;
 
-	if (!str_starts(rest, STR("http://")))
-		return drill_fail(d, ERR_INVALID,
-		                  "%s: a drill asks in clear text: http://HOST[:PORT]/PATH",
+	d->client.tls = str_starts(rest, STR("https://"));
+	if (!d->client.tls && !str_starts(rest, STR("http://")))
+		return drill_fail(d, ERR_INVALID, "%s: is no http:// or https://HOST[:PORT]/PATH",
 		                  d->o->url);
-	rest = str_n(rest.s + 7, rest.len - 7);
+	rest = str_n(rest.s + 7 + d->client.tls, rest.len - 7 - d->client.tls);
 	at = str_split(rest, '/', &path);
 	snprintf(d->host, sizeof(d->host), "%.*s", STR_ARG(at));
 	snprintf(d->path, sizeof(d->path), "/%.*s", STR_ARG(path));
 	snprintf(text, sizeof(text), "%s%s", d->host,
-	         strrchr(d->host, ':') > strrchr(d->host, ']') ? "" : ":80");
+	         strrchr(d->host, ':') > strrchr(d->host, ']') ? "" : d->client.tls ? ":443" : ":80");
 	err = net_addr_parse(str_from(text), &d->client.to, &why);
 	if (err == ERR_NOT_FOUND)
 		err = net_resolve(str_from(text), &d->client.to, &why);
