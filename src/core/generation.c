@@ -286,7 +286,8 @@ static void list_proxy(const struct parent *p, const struct generation *g, bool 
 		const struct conf_listener *c = &g->conf->listeners[i];
 
 		for (uint32_t k = 0; !logs_only && k < c->nbind; k++)
-			add(l, ROLE_FD_LISTEN, i, (uint16_t)k, listen_fd(&p->sockets, &c->bind[k]));
+			add(l, ROLE_FD_LISTEN, i, (uint16_t)k, listen_fd(&p->sockets, &c->bind[k],
+			              c->protocol == PROTOCOL_UDP));
 		add(l, ROLE_FD_ACCESS_LOG, i, 0, g->logs[i]);
 	}
 }
@@ -319,7 +320,7 @@ int generation_send(struct parent *p, struct child *c, enum ipc_type type, uint3
 		add(l, ROLE_FD_SOCKET, 0, 0, p->control_socket);
 		if (g->conf->control.on)
 			add(l, ROLE_FD_CONTROL, 0, 0,
-			    listen_fd(&p->sockets, &g->conf->control.bind));
+			    listen_fd(&p->sockets, &g->conf->control.bind, false));
 	}
 	err = l->full ? ERR_TOO_LARGE
 	              : handover_send(send_to_child, c, type, id, &head, lead, nlead, l->v, l->n);

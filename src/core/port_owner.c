@@ -10,8 +10,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Inode of a socket that listens on the port; 0: none found. */
-static unsigned long inode_of_port(const char *table, unsigned port)
+/* States in /proc/net: of TCP, and of UDP. */
+#define LISTENS     0x0a
+#define UNCONNECTED 0x07
+
+/* Inode of a socket of that state on the port; 0: none found. */
+static unsigned long inode_of_port(const char *table, unsigned port, unsigned wanted_state)
 {
 	FILE *f = fopen(table, "re");
 	char line[512];
@@ -26,7 +30,7 @@ static unsigned long inode_of_port(const char *table, unsigned port)
 		if (sscanf(line,
 		           " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu",
 		           &local, &state, &inode) == 3 &&
-		    local == port && state == 0x0a)
+		    local == port && state == wanted_state)
 			found = inode;
 	}
 	fclose(f);
@@ -73,7 +77,7 @@ static void describe(const char *pid, char *out, size_t size)
 	snprintf(out, size, "%s (pid %.16s) has it", name[0] ? name : "a process", pid);
 }
 
-void port_owner(const struct net_addr *a, int err, char *out, size_t size)
+void port_owner(const struct net_addr *a, bool datagrams, int err, char *out, size_t size)
 {
 	char wanted[64];
 	unsigned long inode;
@@ -87,9 +91,11 @@ void port_owner(const struct net_addr *a, int err, char *out, size_t size)
 		snprintf(out, size, "no interface of this machine has that address");
 	if (err != EADDRINUSE || a->sa.sa_family == AF_UNIX)
 		return;
-	inode = inode_of_port("/proc/net/tcp", net_addr_port(a));
+	inode = inode_of_port(datagrams ? "/proc/net/udp" : "/proc/net/tcp", net_addr_port(a),
+	                      datagrams ? UNCONNECTED : LISTENS);
 	if (!inode)
-		inode = inode_of_port("/proc/net/tcp6", net_addr_port(a));
+		inode = inode_of_port(datagrams ? "/proc/net/udp6" : "/proc/net/tcp6",
+		                      net_addr_port(a), datagrams ? UNCONNECTED : LISTENS);
 	proc = inode ? opendir("/proc") : NULL;
 	if (!proc)
 		return;

@@ -7,6 +7,6 @@
 
 /* "nginx (pid 812) has it", or another sentence that helps with that errno; "" when nothing can be
  * said. Looks through /proc: slow, once per error. */
-void port_owner(const struct net_addr *a, int err, char *out, size_t size);
+void port_owner(const struct net_addr *a, bool datagrams, int err, char *out, size_t size);
 
 #endif

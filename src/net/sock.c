@@ -137,6 +137,74 @@ int net_listen_absent(const struct net_addr *a, int backlog)
 	return listen_ip(a, false, true, backlog);
 }
 
+/* --- datagrams -------------------------------------------------------------------------------- */
+
+#define DATAGRAM_BUFFER (4 * 1024 * 1024) /* bytes asked for; what the system allows is used */
+
+static int open_datagrams(int family)
+{
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd >= 0 && set(fd, SOL_SOCKET, SO_RCVBUFFORCE, DATAGRAM_BUFFER) < 0) {
+		(void)set(fd, SOL_SOCKET, SO_RCVBUF, DATAGRAM_BUFFER);
+	}
+	return fd;
+}
+
+static int bind_datagrams(const struct net_addr *a, bool absent)
+{
+	const bool six = a->sa.sa_family == AF_INET6;
+	int fd = open_datagrams(a->sa.sa_family);
+
+	if (fd < 0) {
+		return ERR_SYSTEM;
+	}
+	/* No SO_REUSEADDR: with datagrams it would share a port that is in use. */
+	if (six && (set(fd, IPPROTO_IPV6, IPV6_V6ONLY, a->wildcard ? 0 : 1) < 0 ||
+	            set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) < 0)) {
+		return fail(fd);
+	}
+	if (!six && set(fd, IPPROTO_IP, IP_PKTINFO, 1) < 0) {
+		return fail(fd);
+	}
+	if (absent && (six ? set(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1)
+	                   : set(fd, IPPROTO_IP, IP_FREEBIND, 1)) < 0) {
+		return fail(fd);
+	}
+	return bind(fd, &a->sa, a->len) < 0 ? fail(fd) : fd;
+}
+
+int net_bind_datagrams(const struct net_addr *a, bool absent)
+{
+	struct net_addr v4 = { .len = sizeof(v4.in) };
+	int fd = bind_datagrams(a, absent);
+
+	if (fd >= 0 || !a->wildcard || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)) {
+		return fd;
+	}
+	v4.in.sin_family = AF_INET; /* as listen_any() */
+	v4.in.sin_port = a->in6.sin6_port;
+	return bind_datagrams(&v4, absent);
+}
+
+int net_connect_datagrams(const struct net_addr *a)
+{
+	int fd = open_datagrams(a->sa.sa_family);
+
+	if (fd < 0) {
+		return ERR_SYSTEM;
+	}
+	return connect(fd, &a->sa, a->len) < 0 ? fail(fd) : fd;
+}
+
+bool net_is_datagrams(int fd)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_DGRAM;
+}
+
 int net_connect(const struct net_addr *a, bool *ret_done)
 {
 	int fd = open_stream(a->sa.sa_family);

@@ -16,6 +16,16 @@ int net_listen(const struct net_addr *a, int backlog, unsigned mode);
 /* The same for an IP address that this machine may not have now (IP_FREEBIND): a virtual one. */
 int net_listen_absent(const struct net_addr *a, int backlog);
 
+/*
+ * The same for datagrams: bound, and telling of each datagram to which address it came. absent as in
+ * net_listen_absent. net_connect_datagrams: connected, so that only that peer is heard and errors
+ * that the network reports are told.
+ */
+int net_bind_datagrams(const struct net_addr *a, bool absent);
+int net_connect_datagrams(const struct net_addr *a);
+/* Whether a socket is one of datagrams. */
+bool net_is_datagrams(int fd);
+
 /* Starts connecting (TCP_NODELAY set). Returns the descriptor, *ret_done says whether it is already
  * connected (unix sockets); ERR_SYSTEM with errno. */
 int net_connect(const struct net_addr *a, bool *ret_done);

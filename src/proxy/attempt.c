@@ -5,7 +5,6 @@
  * idempotent and has no body (RFC 9110, 9.2.2). Proxy role, one worker thread each.
  */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/err.h"
@@ -17,18 +16,12 @@ struct choice {
 	bool full; /* a server was passed over because it has no place left */
 };
 
-static uint32_t server_max(const struct conf_pool *p, unsigned i)
-{
-	return p->servers[i].max_connections != 0 ? p->servers[i].max_connections
-	                                          : p->max_connections;
-}
-
 static bool choice_skip(void *arg, unsigned i)
 {
 	struct choice *choice = arg;
 	struct exchange *x = choice->x;
 	struct server *s = x->pool->servers[i];
-	uint32_t max = server_max(x->pool->conf, i);
+	uint32_t max = pool_server_max(x->pool, i);
 	unsigned n;
 
 	for (n = 0; n < x->ntried; n++)
@@ -64,7 +57,7 @@ static int choose(struct exchange *x)
 
 		if (i < 0)
 			return choice.full ? ERR_FULL : ERR_NOT_FOUND;
-		if (!server_take(p->servers[i], server_max(p->conf, (unsigned)i)))
+		if (!server_take(p->servers[i], pool_server_max(p, (unsigned)i)))
 			continue; /* another thread was faster */
 		x->server = p->servers[i];
 		x->server->users++;
@@ -206,31 +199,9 @@ void attempt_release(struct exchange *x, bool keep)
 	}
 }
 
-static void report_failure(struct exchange *x, enum fail_why why)
-{
-	struct board_server *b = x->server->board;
-	const struct conf_passive *passive = &x->pool->conf->passive;
-	uint32_t streak;
-
-	if (why == FAIL_LOCAL)
-		return;
-	atomic_store_explicit(&b->fail_why, (uint32_t)why, memory_order_relaxed);
-	streak = atomic_fetch_add_explicit(&b->fail_streak, 1, memory_order_relaxed) + 1;
-	if (passive->on && streak >= passive->failures && x->thread->proxy->notify >= 0) {
-		const uint64_t one = 1;
-
-		/* A full counter means that check has been told already. */
-		if (write(x->thread->proxy->notify, &one, sizeof(one)) < 0)
-			return;
-	}
-}
-
 void attempt_succeeded(struct exchange *x)
 {
-	struct board_server *b = x->server->board;
-
-	if (unlikely(atomic_load_explicit(&b->fail_streak, memory_order_relaxed) != 0))
-		atomic_store_explicit(&b->fail_streak, 0, memory_order_relaxed);
+	server_succeeded(x->server);
 }
 
 static bool is_connect_failure(enum fail_why why)
@@ -304,7 +275,7 @@ void attempt_failed(struct exchange *x, enum fail_why why)
 		return;
 	}
 	if (!stale)
-		report_failure(x, why);
+		server_failed(x->server, &x->pool->conf->passive, why);
 	stat_add(&x->server->stat
 	              ->c[is_connect_failure(why) ? STAT_CONNECT_ERRORS : STAT_RESPONSE_ERRORS],
 	         1);

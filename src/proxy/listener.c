@@ -172,6 +172,8 @@ void listeners_update(struct thread *t, struct view *v)
 			listener_stop(l);
 	}
 	for (i = 0; i < v->snap->nsockets; i++) {
+		if (v->snap->conf->listeners[v->snap->sockets[i].listener].protocol == PROTOCOL_UDP)
+			continue; /* udp.c */
 		l = listener_find(t, v, &v->snap->sockets[i]);
 		if (l != NULL)
 			listener_set(l, v, &v->snap->sockets[i]);

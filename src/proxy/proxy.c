@@ -53,7 +53,7 @@ static void on_tick(struct loop_timer *timer)
 	loop_timer_set(p->role->loop, timer, TICK);
 }
 
-static unsigned wanted_threads(const struct conf *c)
+unsigned proxy_threads(const struct conf *c)
 {
 	long n = c->threads != 0 ? (long)c->threads : sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -96,7 +96,7 @@ static void set_logs(struct proxy *p, const struct role_conf *rc)
 /* Hands a snapshot to all threads at once and waits until each has it. */
 static void hand_over(struct proxy *p, struct snapshot *s)
 {
-	unsigned i, wanted = wanted_threads(s->conf);
+	unsigned i, wanted = proxy_threads(s->conf);
 
 	for (i = 0; i < p->nthreads; i++)
 		thread_order(p->threads[i], s, i < wanted ? THREAD_RUN : THREAD_RETIRE);
@@ -125,7 +125,7 @@ static int proxy_start(struct role *r, const struct role_conf *first, char *why,
 	if (p->current == NULL)
 		return ERR_NOMEM;
 	p->current->committed = true;
-	err = make_threads(p, wanted_threads(first->conf), why, why_size);
+	err = make_threads(p, proxy_threads(first->conf), why, why_size);
 	if (err != OK)
 		return err;
 	set_logs(p, first);
@@ -139,7 +139,7 @@ static int proxy_start(struct role *r, const struct role_conf *first, char *why,
 static int proxy_prepare(struct role *r, const struct role_conf *next, char *why, size_t why_size)
 {
 	struct proxy *p = r->data;
-	int err = make_threads(p, wanted_threads(next->conf), why, why_size);
+	int err = make_threads(p, proxy_threads(next->conf), why, why_size);
 
 	if (err != OK)
 		return err;

@@ -53,6 +53,7 @@ static bool take_sockets(struct snapshot *s, struct snapshot *old)
 			.fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 3),
 			.inode = socket_inode(f->fd),
 			.listener = f->index,
+			.sub = f->sub,
 			.port = net_addr_port(&s->conf->listeners[f->index].bind[f->sub]),
 		};
 		if (l->fd < 0)
@@ -124,6 +125,7 @@ struct snapshot *snapshot_new(struct proxy *p, const struct role_conf *rc, struc
 	s->rc = rc;
 	s->conf = rc->conf;
 	atomic_store(&s->users, 1);
+	s->threads = proxy_threads(s->conf);
 	s->max_connections = s->conf->max_connections;
 	if (s->max_connections == 0)
 		s->max_connections = default_connections();
@@ -145,11 +147,29 @@ void snapshot_close_sockets(struct snapshot *s)
 	s->nsockets = 0;
 }
 
+/* A UDP port is taken for as long as anybody has its socket: the descriptors that came with a
+ * configuration of the past must not keep it, however long that is still used. */
+static void close_datagrams(const struct role_conf *rc)
+{
+	unsigned i;
+
+	for (i = 0; i < rc->nfds; i++) {
+		struct role_fd *f = &rc->fds[i];
+
+		if (f->kind == ROLE_FD_LISTEN && f->fd >= 0 && f->index < rc->conf->nlisteners &&
+		    rc->conf->listeners[f->index].protocol == PROTOCOL_UDP) {
+			net_close(f->fd);
+			f->fd = -1;
+		}
+	}
+}
+
 void snapshot_replace(struct snapshot *old, struct snapshot *s)
 {
 	unsigned i, j;
 
 	s->committed = true;
+	close_datagrams(old->rc);
 	for (i = 0; i < s->nsockets; i++) {
 		for (j = 0; s->sockets[i].kept && j < old->nsockets; j++)
 			if (old->sockets[j].fd == s->sockets[i].fd)

@@ -24,6 +24,7 @@ struct listen_socket {
 	uint64_t inode;    /* tells whether two descriptors are one socket */
 	uint32_t listener; /* index in conf->listeners */
 	uint16_t port;     /* 0: unix */
+	uint16_t sub;      /* index in its `bind` */
 };
 
 struct snapshot {
@@ -37,6 +38,7 @@ struct snapshot {
 	struct listen_socket *sockets;
 	unsigned nsockets;
 	uint32_t max_connections;
+	unsigned threads;       /* that this configuration wants */
 	bool committed;         /* rc is ours to release */
 	_Atomic unsigned users; /* views and the proxy itself */
 };

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "proxy/exchange.h"
+#include "proxy/udp_impl.h"
 
 #define TICK_QUIET   BOARD_PULSE_EVERY /* and so long at most between two signs of life */
 #define TICK_PRESSED (8 * NS_PER_MS)   /* while requests wait or listeners pause */
@@ -48,6 +49,7 @@ static void reap(struct loop_task *task)
 		x->magic = 0;
 		slab_put(x->raw ? &t->raw_slab : &t->exchange_slab, x);
 	}
+	udp_reap(t);
 	while ((u = STAILQ_FIRST(&t->dead_upstreams)) != NULL) {
 		STAILQ_REMOVE_HEAD(&t->dead_upstreams, dead);
 		slab_put(&t->upstream_slab, u);
@@ -97,15 +99,19 @@ static void take_over(struct thread *t, struct snapshot *next, enum thread_order
 			return;
 		}
 		t->view = v;
-		if (order == THREAD_RUN)
+		if (order == THREAD_RUN) {
 			listeners_update(t, v);
+			udp_update(t, v);
+		}
 		servers_sweep(t, next);
+		udp_sweep(t);
 		if (old != NULL)
 			view_drop(old);
 	}
 	t->closing = order != THREAD_RUN;
 	if (t->closing) {
 		listeners_close(t);
+		udp_close(t);
 		upstream_evict(t, UINT32_MAX);
 		t->drain_since = order == THREAD_DRAIN ? t->loop->now : 0;
 	}
@@ -172,6 +178,7 @@ static void on_tick(struct loop_timer *timer)
 	if (t->view != NULL && epoch != t->swept_epoch) {
 		t->swept_epoch = epoch;
 		servers_sweep(t, t->view->snap);
+		udp_sweep(t);
 		queue_all(t);
 	}
 	if (t->nwaiting > 0)
@@ -228,6 +235,11 @@ struct thread *thread_start(struct proxy *p, unsigned index)
 	STAILQ_INIT(&t->dead_upstreams);
 	slab_init(&t->client_slab, sizeof(struct client));
 	slab_init(&t->exchange_slab, sizeof(struct exchange));
+	TAILQ_INIT(&t->udp_listeners);
+	STAILQ_INIT(&t->dead_sessions);
+	t->udp_key[0] = random_u64();
+	t->udp_key[1] = random_u64();
+	slab_init(&t->session_slab, sizeof(struct udp_session));
 	slab_init(&t->raw_slab, offsetof(struct exchange, head_space));
 	slab_init(&t->upstream_slab, sizeof(struct upstream));
 	t->reaper.fn = reap;

@@ -55,6 +55,11 @@ struct thread {
 	struct access_ring *log;
 	struct slab client_slab, exchange_slab, upstream_slab;
 	struct pipes pipes;
+	TAILQ_HEAD(, udp_listener) udp_listeners;
+	struct udp_batch *udp; /* NULL: no UDP listener was here yet */
+	uint64_t udp_key[2];   /* of the hash of their tables */
+	struct slab session_slab;
+	STAILQ_HEAD(, udp_session) dead_sessions;
 	struct slab raw_slab; /* exchanges without a request */
 	struct loop_task reaper; /* frees, after the turn, what ended in it */
 	STAILQ_HEAD(, exchange) dead_exchanges;
@@ -102,6 +107,8 @@ struct proxy {
 	_Atomic uint32_t queued[BOARD_MAX_POOLS]; /* requests that wait, by pool slot */
 };
 
+/* How many threads a configuration wants. */
+unsigned proxy_threads(const struct conf *c);
 /* The last use of a configuration is gone. Any thread; the main thread tells the harness. */
 void proxy_let_go(struct proxy *p, const struct role_conf *rc);
 

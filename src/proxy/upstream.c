@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/err.h"
@@ -129,6 +130,30 @@ bool server_take(struct server *s, uint32_t max)
 void server_give(struct server *s)
 {
 	atomic_fetch_sub_explicit(&s->live->active, 1, memory_order_relaxed);
+}
+
+void server_failed(struct server *s, const struct conf_passive *passive, enum fail_why why)
+{
+	struct proxy *p = s->thread->proxy;
+	uint32_t streak;
+
+	if (why == FAIL_LOCAL)
+		return;
+	atomic_store_explicit(&s->board->fail_why, (uint32_t)why, memory_order_relaxed);
+	streak = atomic_fetch_add_explicit(&s->board->fail_streak, 1, memory_order_relaxed) + 1;
+	if (passive->on && streak >= passive->failures && p->notify >= 0) {
+		const uint64_t one = 1;
+
+		/* A full counter means that check has been told already. */
+		if (write(p->notify, &one, sizeof(one)) < 0)
+			return;
+	}
+}
+
+void server_succeeded(struct server *s)
+{
+	if (unlikely(atomic_load_explicit(&s->board->fail_streak, memory_order_relaxed) != 0))
+		atomic_store_explicit(&s->board->fail_streak, 0, memory_order_relaxed);
 }
 
 static void upstream_event(struct loop_io *io, uint32_t events)

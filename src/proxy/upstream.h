@@ -53,6 +53,17 @@ void servers_sweep(struct thread *t, const struct snapshot *snap);
 bool server_take(struct server *s, uint32_t max);
 void server_give(struct server *s);
 
+/* What live traffic says of a server, for check. */
+void server_failed(struct server *s, const struct conf_passive *passive, enum fail_why why);
+void server_succeeded(struct server *s);
+/* Requests that server i of a pool takes at a time; 0: any number. */
+static inline uint32_t pool_server_max(const struct pool *p, unsigned i)
+{
+	const uint32_t own = p->conf->servers[i].max_connections;
+
+	return own != 0 ? own : p->conf->max_connections;
+}
+
 /* A kept connection; NULL when there is none. */
 struct upstream *upstream_reuse(struct server *s, struct exchange *x);
 /* Starts a new one; NULL with *why, u->connecting says whether it is already there. */

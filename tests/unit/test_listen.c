@@ -81,13 +81,13 @@ static void opens_every_address_once(void **state)
 
 	(void)state;
 	assert_int_equal(listen_open(&set, &c, why, sizeof(why)), OK);
-	first = listen_fd(&set, &addrs[0]);
+	first = listen_fd(&set, &addrs[0], false);
 	assert_true(first >= 0);
 	assert_int_equal(listen_open(&set, &c, why, sizeof(why)), OK);
-	assert_int_equal(listen_fd(&set, &addrs[0]), first);
+	assert_int_equal(listen_fd(&set, &addrs[0], false), first);
 	for (unsigned i = 0; i < 3; i++)
 		assert_true(connects(&addrs[i]));
-	assert_int_equal(listen_fd(&set, &addrs[3]), -1);
+	assert_int_equal(listen_fd(&set, &addrs[3], false), -1);
 }
 
 static void sweeping_closes_what_is_not_named(void **state)
@@ -101,7 +101,7 @@ static void sweeping_closes_what_is_not_named(void **state)
 	assert_true(connects(&addrs[0]));
 	assert_true(connects(&addrs[1]));
 	assert_false(connects(&addrs[2]));
-	assert_int_equal(listen_fd(&set, &addrs[2]), -1);
+	assert_int_equal(listen_fd(&set, &addrs[2], false), -1);
 }
 
 static void a_copy_in_another_process_listens_no_more(void **state)
@@ -111,7 +111,7 @@ static void a_copy_in_another_process_listens_no_more(void **state)
 
 	(void)state;
 	assert_int_equal(listen_open(&set, &c, why, sizeof(why)), OK);
-	copy = dup(listen_fd(&set, &addrs[2]));
+	copy = dup(listen_fd(&set, &addrs[2], false));
 	c.nlisteners = 1;
 	listen_sweep(&set, &c);
 	assert_false(connects(&addrs[2]));
@@ -157,7 +157,7 @@ static void adopted_sockets_are_used(void **state)
 	assert_int_equal(listen_adopt(&set, &addrs[0], fd), OK);
 	assert_int_equal(listen_adopt(&set, &addrs[0], dup(fd)), ERR_EXISTS);
 	assert_int_equal(listen_open(&set, &c, why, sizeof(why)), OK);
-	assert_int_equal(listen_fd(&set, &addrs[0]), fd);
+	assert_int_equal(listen_fd(&set, &addrs[0], false), fd);
 }
 
 static void unix_paths_are_removed(void **state)
@@ -200,7 +200,7 @@ static void a_virtual_address_may_be_absent(void **state)
 		assert_non_null(strstr(why, "Cannot assign requested address"));
 		c.nvips = 1;
 		assert_int_equal(listen_open(&set, &c, why, sizeof(why)), OK);
-		assert_true(listen_fd(&set, &addrs[2]) >= 0);
+		assert_true(listen_fd(&set, &addrs[2], false) >= 0);
 		c.nvips = 0;
 		c.vips = NULL;
 		addrs[2].in.sin_port = port;
