@@ -12,6 +12,7 @@
 #include "proxy/exchange.h"
 #include "proxy/opening.h"
 #include "proxy/tcp.h"
+#include "proxy/tls_front.h"
 
 #define LINGER_TIME  (2 * NS_PER_S)
 #define LINGER_BYTES (1024 * 1024)
@@ -51,6 +52,7 @@ static void client_state(struct client *c, enum client_state to)
 		loop_timer_set(t->loop, &c->timer, LINGER_TIME);
 		break;
 	case CLIENT_OPENING:
+	case CLIENT_HANDSHAKE:
 		loop_timer_set(t->loop, &c->timer, c->listener->conf->timeouts.handshake);
 		break;
 	case CLIENT_BUSY:
@@ -69,17 +71,6 @@ void client_opening(struct client *c)
 	client_state(c, CLIENT_OPENING);
 }
 
-void client_begin(struct client *c)
-{
-	if (c->listener->conf->protocol == PROTOCOL_TCP) {
-		tcp_start(c, STR_NONE);
-		return;
-	}
-	client_state(c, CLIENT_FRESH);
-	if (!flow_empty(&c->in) || c->s.readable)
-		client_read(c);
-}
-
 void client_close(struct client *c, bool reset)
 {
 	struct thread *t = c->thread;
@@ -91,6 +82,7 @@ void client_close(struct client *c, bool reset)
 	stream_close(&c->s, reset);
 	flow_free(&c->in);
 	free(c->proxied);
+	free(c->identity);
 	TAILQ_REMOVE(is_idle(c->state) ? &t->idle : &t->clients, c, link);
 	t->nclients--;
 	atomic_fetch_sub_explicit(c->listener->connections, 1, memory_order_relaxed);
@@ -190,6 +182,7 @@ static bool client_turn(struct client *c)
 		if (n > 0)
 			len += (size_t)n;
 		else if (n != ERR_AGAIN) {
+			tls_mute(&c->s); /* it has its answers, or wants none */
 			client_close(c, false);
 			return false;
 		}
@@ -236,6 +229,40 @@ static void client_read(struct client *c)
 		front_http1_event(c->x); /* its body goes on in the socket */
 }
 
+/* The connection's protocol begins. */
+static void client_ready(struct client *c)
+{
+	char room[TLS_FRONT_NAME];
+
+	if (c->listener->conf->protocol == PROTOCOL_TCP) {
+		tcp_start(c, tls_front_name(c, room));
+		return;
+	}
+	client_state(c, CLIENT_FRESH);
+	if (!flow_empty(&c->in) || c->s.readable)
+		client_read(c);
+}
+
+static void client_handshake(struct client *c)
+{
+	int err = tls_front_handshake(c);
+
+	if (err == OK)
+		client_ready(c);
+	else if (err != ERR_AGAIN)
+		client_close(c, false);
+}
+
+void client_begin(struct client *c)
+{
+	if (!c->listener->conf->tls.on) {
+		client_ready(c);
+		return;
+	}
+	client_state(c, CLIENT_HANDSHAKE);
+	client_handshake(c);
+}
+
 static void client_event(struct loop_io *io, uint32_t events)
 {
 	struct client *c = CONTAINER_OF(io, struct client, s.io);
@@ -248,6 +275,10 @@ static void client_event(struct loop_io *io, uint32_t events)
 	}
 	if (c->state == CLIENT_OPENING) {
 		opening_event(c);
+		return;
+	}
+	if (c->state == CLIENT_HANDSHAKE) {
+		client_handshake(c);
 		return;
 	}
 	if (c->s.broken) {
@@ -276,6 +307,8 @@ static void client_timeout(struct loop_timer *timer)
 	struct client *c = CONTAINER_OF(timer, struct client, timer);
 
 	CHECK_MAGIC(c, CLIENT_MAGIC);
+	if (c->state == CLIENT_HANDSHAKE)
+		tls_front_timeout(c);
 	if (c->state == CLIENT_OPENING)
 		opening_timeout(c);
 	else if (c->state == CLIENT_HEAD)
@@ -312,7 +345,7 @@ void client_accept(struct listener *l, int fd, const struct net_addr *peer)
 	if (l->conf->protocol != PROTOCOL_HTTP || l->conf->naccept_proxy > 0)
 		opening_start(c);
 	else
-		client_state(c, CLIENT_FRESH);
+		client_begin(c);
 }
 
 void client_set_peer(struct client *c, const struct net_addr *peer)

@@ -15,20 +15,21 @@ struct listener;
 struct exchange;
 
 enum client_state {
-	CLIENT_FRESH,   /* accepted, no byte yet */
-	CLIENT_IDLE,    /* between requests */
-	CLIENT_HEAD,    /* part of a head is there */
-	CLIENT_BUSY,    /* an exchange is on it */
-	CLIENT_LINGER,  /* answered for the last time: reads the rest away */
-	CLIENT_OPENING, /* a PROXY header or a ClientHello is to come first (opening.c) */
+	CLIENT_FRESH,     /* accepted, no byte yet */
+	CLIENT_IDLE,      /* between requests */
+	CLIENT_HEAD,      /* part of a head is there */
+	CLIENT_BUSY,      /* an exchange is on it */
+	CLIENT_LINGER,    /* answered for the last time: reads the rest away */
+	CLIENT_OPENING,   /* a PROXY header or a ClientHello is to come first (opening.c) */
+	CLIENT_HANDSHAKE, /* of TLS (tls_front.c) */
 };
 
 struct client {
 	uint32_t magic;
-	uint8_t state; /* enum client_state; changed by client_state() only */
-	bool reading;  /* client_read is on the stack */
-	bool last;     /* no request after this one */
-	bool partial;  /* `in` holds a head that is not whole */
+	uint8_t state;           /* enum client_state; changed by client_state() only */
+	bool reading;            /* client_read is on the stack */
+	bool last;               /* no request after this one */
+	bool partial;            /* `in` holds a head that is not whole */
 	bool opening_header;     /* CLIENT_OPENING: the PROXY header; else the ClientHello */
 	struct proxied *proxied; /* what a PROXY header said; NULL: none came */
 	struct stream s;
@@ -39,6 +40,7 @@ struct client {
 	struct listener *listener;
 	struct exchange *x;
 	struct flow in; /* bytes of the next request */
+	char *identity; /* what servers are told of its certificate; NULL: none was asked for */
 	size_t scanned;
 	union {
 		struct sockaddr sa;
@@ -49,13 +51,14 @@ struct client {
 
 /* Takes over an accepted socket. */
 void client_accept(struct listener *l, int fd, const struct net_addr *peer);
+/* What opens the connection is through: TLS begins, or the protocol; what has been read of it lies
+ * in c->in. */
+void client_begin(struct client *c);
 void client_peer(const struct client *c, struct net_addr *ret);
 /* From now on the client is said to be there. */
 void client_set_peer(struct client *c, const struct net_addr *peer);
 /* Waits for what opens the connection. */
 void client_opening(struct client *c);
-/* Its protocol begins; what has been read of it lies in c->in. */
-void client_begin(struct client *c);
 /* An exchange is on it from now on. */
 void client_busy(struct client *c);
 /* The exchange is over: keep: the connection may take the next request. */

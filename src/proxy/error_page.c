@@ -175,6 +175,8 @@ static void head(const struct error_page *e, struct str type, size_t length, str
 		field(out, "X-Request-Id", e->request_id);
 	if (e->trusted && e->reason.len > 0)
 		field(out, "Holdfast-Reason", e->reason);
+	if (e->fields != NULL)
+		buf_adds(out, e->fields);
 	if (e->close)
 		buf_adds(out, "Connection: close\r\n");
 	else if (e->http10)

@@ -18,6 +18,7 @@ struct error_page {
 	struct str accept;                 /* the request's Accept, may be empty */
 	const struct conf_error_page *own; /* the user's page; NULL: ours */
 	uint64_t wall_ms;                  /* for Date */
+	const char *fields;                /* more lines of the head; NULL: none */
 };
 
 /* Appends the whole response: head and body. */

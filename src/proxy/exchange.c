@@ -233,6 +233,7 @@ static void send_page(struct exchange *x, unsigned status, const char *reason, b
 		.accept = x->accept,
 		.own = error_page_find(status, x->view->snap->conf, x->lconf, x->route),
 		.wall_ms = thread_wall_ms(x->thread),
+		.fields = x->listener->hsts,
 	};
 	struct buf out = BUF_INIT;
 
@@ -240,6 +241,30 @@ static void send_page(struct exchange *x, unsigned status, const char *reason, b
 	if (!out.failed)
 		x->front->page(x, str_n(out.p, out.len));
 	buf_free(&out);
+}
+
+/* Begins an answer of our own; whether the connection ends with it. */
+static bool begin_own(struct exchange *x, unsigned status)
+{
+	const bool close =
+	    x->client_close || !x->request_done || x->thread->closing || x->listener->removed;
+
+	x->response_close = close;
+	x->status = status;
+	return close;
+}
+
+static void end_own(struct exchange *x, bool close)
+{
+	if (x->state == X_QUEUED)
+		queue_leave(x);
+	attempt_release(x, false);
+	if (!close && !x->front->flushed(x)) {
+		x->state = X_FLUSH;
+		exchange_arm(x);
+		return;
+	}
+	exchange_end(x, !close);
 }
 
 void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
@@ -257,17 +282,28 @@ void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
 		exchange_cut(x, "failed after the response had begun");
 		return;
 	}
-	close = x->client_close || !x->request_done || x->thread->closing || x->listener->removed;
-	x->response_close = close;
-	x->status = status;
+	close = begin_own(x, status);
 	send_page(x, status, x->reason ? x->reason : "", close);
-	if (x->state == X_QUEUED)
-		queue_leave(x);
-	attempt_release(x, false);
-	if (!close && !x->front->flushed(x)) {
-		x->state = X_FLUSH;
-		exchange_arm(x);
-		return;
-	}
-	exchange_end(x, !close);
+	end_own(x, close);
+}
+
+void exchange_answer(struct exchange *x, unsigned status, const char *fields, struct str body)
+{
+	const bool close = begin_own(x, status);
+	struct buf out = BUF_INIT;
+	char date[32];
+
+	http_date(thread_wall_ms(x->thread), date);
+	buf_printf(&out, "HTTP/1.1 %u %s\r\nDate: %s\r\nContent-Length: %zu\r\n%s%s%s\r\n", status,
+	           http_status_text(status), date, body.len, fields,
+	           x->listener->hsts ? x->listener->hsts : "",
+	           close           ? "Connection: close\r\n"
+	           : x->minor == 0 ? "Connection: keep-alive\r\n"
+	                           : "");
+	if (x->method != HTTP_HEAD)
+		buf_addstr(&out, body);
+	if (!out.failed)
+		x->front->page(x, buf_str(&out));
+	buf_free(&out);
+	end_own(x, close);
 }

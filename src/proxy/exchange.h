@@ -77,10 +77,10 @@ struct exchange {
 	uint64_t body_left;
 	struct http_chunked chunked;
 	struct http_chunked unpack; /* where chunks are unpacked for the server */
-	struct str slice; /* body bytes that lie in the scratch, only during the take-on */
-	struct flow hold; /* body bytes that wait for a connection */
-	struct flow trailers; /* "name: value\r\n" lines: by the front where that is not framed, else
-	                       * by unpacking */
+	struct str slice;      /* body bytes that lie in the scratch, only during the take-on */
+	struct flow hold;      /* body bytes that wait for a connection */
+	struct flow trailers;  /* "name: value\r\n" lines: by the front where that is not framed,
+	                        * else  by unpacking */
 	struct pipe *pipes[2]; /* tunnels: to the server, to the client; NULL: by plain reads */
 	uint64_t counted_in, counted_out; /* of bytes_in and bytes_out, while it goes on */
 	uint64_t counted_at;
@@ -89,7 +89,7 @@ struct exchange {
 	uint64_t rbody_left;
 	struct http_chunked rchunked;
 	struct flow rtrailers; /* by unpacking */
-	struct flow rin; /* part of a response head */
+	struct flow rin;       /* part of a response head */
 	size_t rscanned;
 	unsigned status; /* sent to the client; 0: none */
 
@@ -121,6 +121,8 @@ void back_http1_event(struct upstream *u);
 /* Answers with an error of our own and ends, or cuts, when the response has begun. */
 void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Answers with that, and ends. fields: lines of the head, each with its CRLF. */
+void exchange_answer(struct exchange *x, unsigned status, const char *fields, struct str body);
 /* The client is gone, or the response cannot be completed: both connections end. */
 void exchange_cut(struct exchange *x, const char *why);
 /* Counts what passed since the last time: of what lasts, not only at its end. */

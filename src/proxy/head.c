@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "proxy/exchange.h"
+#include "proxy/identity.h"
 
 #define REQUEST_ID_LEN 32
 
@@ -98,6 +99,14 @@ static struct str moved(struct str line, const struct http_field *f)
 	                      : (struct str){ line.s + (f->value.s - f->line.s), f->value.len };
 }
 
+/* Fields that tell of a client's certificate are ours to set; of others only those who are trusted
+ * may tell, and only where nothing was asked of them. */
+static inline bool is_identity(const struct exchange *x, const struct http_field *f)
+{
+	return (f->name.s[0] | 0x20) == 'x' && identity_is_field(f->name) &&
+	       (!x->trusted || x->client->identity != NULL);
+}
+
 /* Copies the fields that go on; remembers those that logs and answers need. */
 static void request_fields(struct exchange *x, const struct http_head *h, struct out *o)
 {
@@ -133,6 +142,10 @@ static void request_fields(struct exchange *x, const struct http_head *h, struct
 			if (x->body == HTTP_BODY_CHUNKED)
 				put_str(o, f->line);
 			continue;
+		case HTTP_FIELD_OTHER:
+			if (unlikely(is_identity(x, f)))
+				continue;
+			break;
 		default:
 			break;
 		}
@@ -167,7 +180,8 @@ static void request_forwarded(struct exchange *x, const struct http_head *h, str
 	put_client(o, x->client);
 	PUT(o, "\r\n");
 	if (!keep || !http_has(h, HTTP_FIELD_X_FORWARDED_PROTO))
-		PUT(o, "X-Forwarded-Proto: http\r\n");
+		put_str(o, x->client->s.layer != NULL ? STR("X-Forwarded-Proto: https\r\n")
+		                                      : STR("X-Forwarded-Proto: http\r\n"));
 	if (h->host.len > 0 && (!keep || !http_has(h, HTTP_FIELD_X_FORWARDED_HOST))) {
 		PUT(o, "X-Forwarded-Host: ");
 		put_str(o, h->host);
@@ -178,6 +192,8 @@ static void request_forwarded(struct exchange *x, const struct http_head *h, str
 		put_number(o, x->listener->port);
 		PUT(o, "\r\n");
 	}
+	if (x->client->identity != NULL)
+		put_str(o, str_from(x->client->identity));
 	if (x->id.s == NULL) {
 		PUT(o, "X-Request-Id: ");
 		x->id = put_id(o);
@@ -222,6 +238,13 @@ size_t head_request(struct exchange *x, const struct http_head *h, char *out, si
 	return o.full ? 0 : (size_t)(o.p - out);
 }
 
+/* The listener's word counts instead of the server's: clients take the first one only. */
+static bool is_hsts(const struct http_field *f)
+{
+	return f->id == HTTP_FIELD_OTHER &&
+	       str_eq_nocase(f->name, STR("strict-transport-security"));
+}
+
 size_t head_response(struct exchange *x, const struct http_head *h, char *out, size_t size)
 {
 	struct out o = { .p = out, .end = out + size };
@@ -246,11 +269,15 @@ size_t head_response(struct exchange *x, const struct http_head *h, char *out, s
 			continue;
 		if (unlikely(bodiless) && f->id == HTTP_FIELD_CONTENT_LENGTH)
 			continue;
+		if (unlikely(x->listener->hsts != NULL) && is_hsts(f))
+			continue;
 		if (!f->hop ||
 		    (f->id == HTTP_FIELD_TRAILER && h->body == HTTP_BODY_CHUNKED && !x->dechunk) ||
 		    f->id == HTTP_FIELD_PROXY_AUTHENTICATE)
 			put_str(&o, f->line);
 	}
+	if (x->listener->hsts != NULL)
+		put_str(&o, str_from(x->listener->hsts));
 	if (h->status == 101) {
 		const struct http_field *u = http_field(h, HTTP_FIELD_UPGRADE);
 

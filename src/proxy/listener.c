@@ -6,9 +6,11 @@
  */
 #include "proxy/listener.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "net/sock.h"
@@ -85,6 +87,8 @@ void listener_unuse(struct listener *l)
 	if (--l->users > 0)
 		return;
 	TAILQ_REMOVE(&l->thread->listeners, l, link);
+	tls_server_free(l->tls);
+	free(l->hsts);
 	view_drop(l->view);
 	free(l);
 }
@@ -98,6 +102,50 @@ static void listener_stop(struct listener *l)
 		loop_remove(l->thread->loop, &l->io);
 	l->io.fd = -1;
 	listener_unuse(l);
+}
+
+/* Its certificates; without them each handshake would fail, so the old ones stay. */
+static void listener_tls(struct listener *l)
+{
+	const struct snapshot *snap = l->view->snap;
+	struct tls_server *tls = NULL;
+	char why[256];
+
+	if (l->conf->tls.on) {
+		tls = certs_listener(snap->certs, snap->conf,
+		                     (uint32_t)(l->conf - snap->conf->listeners), why, sizeof(why));
+		if (tls == NULL) {
+			log_error("tls_lost", l->conf->name.s, "%s", why);
+			return;
+		}
+	}
+	tls_server_free(l->tls);
+	l->tls = tls;
+}
+
+/* RFC 6797, 6.1: a field of responses over TLS. */
+static void listener_hsts(struct listener *l)
+{
+	const struct conf_tls *t = &l->conf->tls;
+
+	free(l->hsts);
+	l->hsts = NULL;
+	if (!t->on || t->hsts == 0)
+		return;
+	if (asprintf(&l->hsts, "Strict-Transport-Security: max-age=%llu%s%s\r\n",
+	             (unsigned long long)(t->hsts / NS_PER_S),
+	             t->hsts_subdomains ? "; includeSubDomains" : "",
+	             t->hsts_preload ? "; preload" : "") < 0)
+		l->hsts = NULL;
+}
+
+void listeners_certs(struct thread *t)
+{
+	struct listener *l;
+
+	TAILQ_FOREACH (l, &t->listeners, link)
+		if (!l->removed)
+			listener_tls(l);
 }
 
 /* What the configuration says of it now. */
@@ -118,6 +166,8 @@ static void listener_set(struct listener *l, struct view *v, const struct listen
 	l->view = v;
 	l->conf = conf;
 	l->port = s->port;
+	listener_tls(l);
+	listener_hsts(l);
 	if (old != NULL)
 		view_drop(old);
 }

@@ -4,6 +4,7 @@
 #define PROXY_LISTENER_H
 
 #include "proxy/thread.h"
+#include "tls/server.h"
 
 struct listener {
 	TAILQ_ENTRY(listener) link;
@@ -14,6 +15,10 @@ struct listener {
 	struct stat_block *stat;
 	struct wire_block *wire;
 	_Atomic uint32_t *connections; /* of all threads */
+	struct tls_server *tls; /* NULL: clear text */
+	char *hsts;             /* the field's line; NULL: none */
+	uint64_t tls_said;      /* when a failed handshake was last told of */
+	unsigned tls_unsaid;    /* failures since then */
 	uint64_t inode;
 	uint16_t port;
 	uint64_t said_at; /* when a refusal was last logged, and how many were not since */
@@ -30,5 +35,7 @@ void listeners_close(struct thread *t);
 /* Accepts again where a limit had paused; called by the thread's tick. */
 void listeners_resume(struct thread *t);
 void listener_unuse(struct listener *l);
+/* The thread has new certificates: listeners go on with them, connections with what they have. */
+void listeners_certs(struct thread *t);
 
 #endif

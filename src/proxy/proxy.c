@@ -188,6 +188,36 @@ static void proxy_drain(struct role *r)
 	           atomic_load(p->connections));
 }
 
+/* New certificates: what new connections are shown; those that are open keep theirs. */
+static void take_certs(struct proxy *p, const struct ipc_msg *m)
+{
+	struct certs *next, *old = p->current->certs;
+	char why[256] = "no store came with the message";
+	int err = ERR_INVALID;
+	unsigned i;
+
+	if (m->nfds > 0) {
+		snprintf(why, sizeof(why), "the store cannot be mapped");
+		err = certs_new(m->fds[0], &next);
+	}
+	if (err == OK) {
+		err = certs_prove(next, p->current->conf, why, sizeof(why));
+		if (err != OK)
+			certs_drop(next);
+	}
+	if (err == OK) {
+		why[0] = '\0';
+		p->current->certs = next;
+		for (i = 0; i < p->nthreads; i++)
+			thread_certs(p->threads[i]);
+		for (i = 0; i < p->nthreads; i++)
+			thread_wait(p->threads[i]);
+		certs_drop(old);
+	}
+	if (p->role->parent >= 0)
+		ipc_send_result(p->role->parent, IPC_CERTED, m->id, err, 0, why);
+}
+
 /* Reopened access logs: as they come with a configuration. */
 static void proxy_message(struct role *r, struct ipc_msg *m)
 {
@@ -195,6 +225,8 @@ static void proxy_message(struct role *r, struct ipc_msg *m)
 
 	if (m->type == IPC_LOGS)
 		set_logs(p, p->current->rc);
+	else if (m->type == IPC_CERTS)
+		take_certs(p, m);
 }
 
 const struct role_ops proxy_role = {

@@ -10,6 +10,8 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
 #include "net/sock.h"
 #include "proxy/thread.h"
 #include "proxy/upstream.h"
@@ -105,11 +107,17 @@ static bool index_servers(struct snapshot *s)
 		for (j = 0; j < c->pools[i].nservers; j++)
 			s->slots = MAX(s->slots, c->pools[i].servers[j].slot + 1);
 	s->by_slot = calloc(s->slots + 1, sizeof(*s->by_slot));
-	if (s->by_slot == NULL)
+	s->tls_keys = calloc(s->slots + 1, sizeof(*s->tls_keys));
+	if (s->by_slot == NULL || s->tls_keys == NULL)
 		return false;
-	for (i = 0; i < c->npools; i++)
-		for (j = 0; j < c->pools[i].nservers; j++)
+	for (i = 0; i < c->npools; i++) {
+		const uint64_t key = certs_pool_key(s->certs, &c->pools[i].tls);
+
+		for (j = 0; j < c->pools[i].nservers; j++) {
 			s->by_slot[c->pools[i].servers[j].slot] = &c->pools[i].servers[j];
+			s->tls_keys[c->pools[i].servers[j].slot] = key;
+		}
+	}
 	return true;
 }
 
@@ -117,6 +125,7 @@ struct snapshot *snapshot_new(struct proxy *p, const struct role_conf *rc, struc
                               char *why, size_t why_size)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
+	struct certs *certs;
 
 	snprintf(why, why_size, "out of memory");
 	if (s == NULL)
@@ -129,6 +138,16 @@ struct snapshot *snapshot_new(struct proxy *p, const struct role_conf *rc, struc
 	s->max_connections = s->conf->max_connections;
 	if (s->max_connections == 0)
 		s->max_connections = default_connections();
+	if (certs_new(role_conf_fd(rc, ROLE_FD_CERTS, 0, 0), &certs) != OK) {
+		snprintf(why, why_size, "the store of certificates cannot be mapped");
+		snapshot_abandon(s);
+		return NULL;
+	}
+	s->certs = certs;
+	if (certs_prove(certs, s->conf, why, why_size) != OK) {
+		snapshot_abandon(s);
+		return NULL;
+	}
 	s->routes = route_table_new(s->conf);
 	if (s->routes == NULL || !merge_timeouts(s) || !index_servers(s) || !take_sockets(s, old)) {
 		snapshot_abandon(s);
@@ -200,6 +219,8 @@ void snapshot_drop(struct snapshot *s)
 	route_table_free(s->routes);
 	free(s->timeouts);
 	free(s->by_slot);
+	free(s->tls_keys);
+	certs_drop(s->certs);
 	free(s->sockets);
 	if (s->committed)
 		proxy_let_go(p, s->rc);
@@ -232,6 +253,7 @@ static void pool_free(struct pool *p)
 			server_unuse(p->servers[i]);
 	free(p->servers);
 	free(p->weights);
+	tls_client_free(p->tls);
 	balance_free(p->balance);
 	free(p);
 }
@@ -265,8 +287,36 @@ static struct pool_shared *shared_get(struct thread *t, uint32_t slot)
 	return s;
 }
 
-static struct pool *pool_new(struct thread *t, const struct conf_pool *conf)
+/* Servers that cannot be spoken to as is wanted are not spoken to at all. */
+static bool pool_tls(struct pool *p, struct snapshot *snap)
 {
+	struct tls_client *tls;
+	char why[256];
+
+	if (!p->conf->tls.on)
+		return true;
+	tls = certs_pool(snap->certs, &p->conf->tls, NULL, why, sizeof(why));
+	if (tls == NULL) {
+		log_error("tls_lost", p->conf->name.s, "%s", why);
+		return false;
+	}
+	tls_client_free(p->tls);
+	p->tls = tls;
+	return true;
+}
+
+void view_certs(struct view *v)
+{
+	uint32_t i;
+
+	for (i = 0; i < v->snap->conf->npools; i++)
+		if (v->pools[i] != NULL)
+			pool_tls(v->pools[i], v->snap);
+}
+
+static struct pool *pool_new(struct view *v, const struct conf_pool *conf)
+{
+	struct thread *t = v->thread;
 	struct pool *p = calloc(1, sizeof(*p));
 	uint32_t i;
 
@@ -279,12 +329,14 @@ static struct pool *pool_new(struct thread *t, const struct conf_pool *conf)
 	p->servers = calloc(conf->nservers + 1, sizeof(*p->servers));
 	p->weights = calloc(conf->nservers + 1, sizeof(*p->weights));
 	p->epoch = UINT64_MAX;
-	if (p->shared == NULL || p->balance == NULL || p->servers == NULL || p->weights == NULL) {
+	if (p->shared == NULL || p->balance == NULL || p->servers == NULL || p->weights == NULL ||
+	    !pool_tls(p, v->snap)) {
 		pool_free(p);
 		return NULL;
 	}
 	for (i = 0; i < conf->nservers; i++) {
-		p->servers[i] = server_get(t, &conf->servers[i]);
+		p->servers[i] =
+		    server_get(t, &conf->servers[i], v->snap->tls_keys[conf->servers[i].slot]);
 		if (p->servers[i] == NULL) {
 			pool_free(p);
 			return NULL;
@@ -319,7 +371,7 @@ struct pool *view_pool(struct view *v, uint32_t index)
 	struct pool *p = v->pools[index];
 
 	if (unlikely(p == NULL)) {
-		p = pool_new(t, &v->snap->conf->pools[index]);
+		p = pool_new(v, &v->snap->conf->pools[index]);
 		v->pools[index] = p;
 	}
 	if (p != NULL && unlikely(p->epoch != epoch) && !pool_weigh(p, epoch))

@@ -9,6 +9,7 @@
 
 #include "core/role.h"
 #include "proxy/balance.h"
+#include "proxy/certs.h"
 #include "proxy/retry_budget.h"
 #include "proxy/route.h"
 
@@ -34,6 +35,9 @@ struct snapshot {
 	struct route_table *routes;
 	struct conf_timeouts *timeouts; /* by route index: the route's, else the pool's; 0: unset */
 	const struct conf_server **by_slot;
+	uint64_t *tls_keys; /* by slot: certs_pool_key */
+	struct certs
+	    *_Atomic certs; /* replaced by the main thread, which then waits for all threads */
 	uint32_t slots;
 	struct listen_socket *sockets;
 	unsigned nsockets;
@@ -70,6 +74,7 @@ struct pool {
 	struct pool_shared *shared;
 	struct stat_block *stat;
 	struct balance *balance;
+	struct tls_client *tls;  /* NULL: clear text */
 	struct server **servers; /* in the order of conf->servers */
 	uint16_t *weights;
 	uint64_t epoch; /* of the states that the weights were made of */
@@ -89,5 +94,7 @@ void view_use(struct view *v);
 void view_drop(struct view *v);
 /* The pool, built when first used, its weights up to date. NULL when out of memory. */
 struct pool *view_pool(struct view *v, uint32_t index);
+/* New certificates: new connections to servers use them. */
+void view_certs(struct view *v);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "proxy/exchange.h"
+#include "proxy/tls_front.h"
 
 struct exchange *exchange_new(struct client *c, bool raw)
 {
@@ -132,6 +133,57 @@ static bool is_too_large(const struct exchange *x, const struct http_head *h)
 	return x->bytes_in - h->size + x->body_left > x->body_limit;
 }
 
+#define CHALLENGES "/.well-known/acme-challenge/"
+
+/* http-01 (RFC 8555, 8.3): what an ACME authority asks for; other tokens go the way of all
+ * requests, a server may have an agent of its own. */
+static bool well_known(struct exchange *x, const struct http_head *h)
+{
+	const struct store *s = x->view->snap->certs->store;
+	struct str token = h->path;
+	uint32_t i;
+
+	if (s->nchallenges == 0 || !str_starts(h->path, STR(CHALLENGES)))
+		return false;
+	token.s += sizeof(CHALLENGES) - 1;
+	token.len -= sizeof(CHALLENGES) - 1;
+	for (i = 0; i < s->nchallenges; i++) {
+		if (!str_eq(s->challenges[i].token, token))
+			continue;
+		exchange_answer(x, 200, "Content-Type: text/plain\r\n", s->challenges[i].answer);
+		return true;
+	}
+	return false;
+}
+
+/* Everything else is told to come by https: 308 keeps the method and the body. */
+static bool redirect(struct exchange *x, const struct http_head *h)
+{
+	const struct conf_listener *l = x->lconf;
+	const struct str host = http_host_name(h->host);
+	struct buf field = BUF_INIT;
+
+	if (!l->redirect_https || str_starts(h->path, STR(CHALLENGES)))
+		return false;
+	if (host.len == 0 || h->path.len == 0 || h->path.s[0] != '/') {
+		exchange_fail(x, 400, "no host to redirect to");
+		return true;
+	}
+	buf_adds(&field, "Location: https://");
+	buf_addstr(&field, host);
+	if (l->redirect_port != 443)
+		buf_printf(&field, ":%u", l->redirect_port);
+	buf_addstr(&field, h->path);
+	if (h->query.len > 0) {
+		buf_addc(&field, '?');
+		buf_addstr(&field, h->query);
+	}
+	buf_adds(&field, "\r\n");
+	exchange_answer(x, 308, buf_cstr(&field), STR_NONE);
+	buf_free(&field);
+	return true;
+}
+
 /* Finds route and pool and makes the first attempt. */
 static void exchange_route(struct exchange *x, const struct http_head *h)
 {
@@ -150,6 +202,14 @@ static void exchange_route(struct exchange *x, const struct http_head *h)
 		exchange_fail(x, 405, "CONNECT is not supported");
 		return;
 	}
+	if (!tls_front_serves(x->client, h->host)) {
+		exchange_fail(x, 421,
+		              "this host asks for other client certificates than the one that "
+		              "the connection was made for");
+		return;
+	}
+	if (well_known(x, h) || redirect(x, h))
+		return;
 	q = (struct route_query){ .listener = (uint32_t)(x->lconf - c->listeners),
 		                  .head = h,
 		                  .client = &peer };

@@ -74,6 +74,17 @@ void thread_order(struct thread *t, struct snapshot *next, enum thread_order ord
 	loop_wake(t->loop);
 }
 
+void thread_certs(struct thread *t)
+{
+	struct proxy *p = t->proxy;
+
+	pthread_mutex_lock(&p->lock);
+	t->certs = true;
+	t->wanted++;
+	pthread_mutex_unlock(&p->lock);
+	loop_wake(t->loop);
+}
+
 void thread_wait(struct thread *t)
 {
 	struct proxy *p = t->proxy;
@@ -124,15 +135,23 @@ static void on_wake(struct loop *l)
 	struct snapshot *next;
 	enum thread_order order;
 	uint64_t wanted;
+	bool certs;
 
 	pthread_mutex_lock(&p->lock);
+	certs = t->certs;
+	t->certs = false;
 	next = t->next;
 	order = t->order;
 	wanted = t->wanted;
 	t->next = NULL;
 	pthread_mutex_unlock(&p->lock);
 	if (wanted != t->acked) {
-		take_over(t, next, order);
+		if (!certs || next != NULL)
+			take_over(t, next, order);
+		else if (t->view != NULL) {
+			listeners_certs(t);
+			view_certs(t->view);
+		}
 		pthread_mutex_lock(&p->lock);
 		t->acked = wanted;
 		pthread_cond_broadcast(&p->changed);

@@ -35,6 +35,7 @@ struct thread {
 	/* by the main thread, under the proxy's lock */
 	struct snapshot *next;
 	enum thread_order order;
+	bool certs;             /* the snapshot has new certificates */
 	uint64_t wanted, acked; /* hand-overs */
 
 	struct view *view;          /* of the present configuration */
@@ -84,6 +85,8 @@ void thread_stop(struct thread *t);
  * once; thread_wait() waits until it is in force. Main thread. */
 void thread_order(struct thread *t, struct snapshot *next, enum thread_order order);
 void thread_wait(struct thread *t);
+/* Tells it that its configuration has new certificates; thread_wait() as above. */
+void thread_certs(struct thread *t);
 /* Wall clock in ms, coarse. */
 uint64_t thread_wall_ms(struct thread *t);
 

@@ -11,14 +11,14 @@
 #include "net/sock.h"
 #include "proxy/exchange.h"
 
-struct server *server_get(struct thread *t, const struct conf_server *conf)
+struct server *server_get(struct thread *t, const struct conf_server *conf, uint64_t tls_key)
 {
 	struct board *board = t->proxy->role->board;
 	struct server *s = t->by_slot[conf->slot];
 
-	if (s != NULL && net_addr_eq(&s->address, &conf->address))
+	if (s != NULL && net_addr_eq(&s->address, &conf->address) && s->tls_key == tls_key)
 		return s;
-	if (s != NULL) { /* it has moved: what is open to the old address ends by itself */
+	if (s != NULL) { /* it has moved: what is open to what it was ends by itself */
 		s->retired = true;
 		t->by_slot[conf->slot] = NULL;
 		s->users++;
@@ -30,6 +30,7 @@ struct server *server_get(struct thread *t, const struct conf_server *conf)
 	s->thread = t;
 	s->slot = conf->slot;
 	s->address = conf->address;
+	s->tls_key = tls_key;
 	s->board = board_server(board, conf->slot);
 	s->live = board_live(board, t->proxy->role->instance, conf->slot);
 	s->stat = thread_block(t, BOARD_SERVER, conf->slot);
@@ -59,6 +60,7 @@ void server_unuse(struct server *s)
 	}
 	if (s->users == 0) {
 		TAILQ_REMOVE(&s->thread->servers, s, link);
+		tls_session_free(&s->session);
 		free(s);
 	}
 }
@@ -100,7 +102,8 @@ void servers_sweep(struct thread *t, const struct snapshot *snap)
 
 		s->users++;
 		if (t->by_slot[s->slot] == s &&
-		    (conf == NULL || !net_addr_eq(&conf->address, &s->address))) {
+		    (conf == NULL || !net_addr_eq(&conf->address, &s->address) ||
+		     snap->tls_keys[s->slot] != s->tls_key)) {
 			t->by_slot[s->slot] = NULL;
 			s->retired = true;
 		} else if (!s->retired && w.order == ORDER_DISABLE) {

@@ -9,6 +9,7 @@
 #include "net/stream.h"
 #include "proxy/thread.h"
 #include "stat/fail.h"
+#include "tls/tls.h"
 
 #define UPSTREAM_MAGIC 0x0b57a3e1u
 
@@ -20,6 +21,10 @@ struct server {
 	uint32_t slot;
 	bool retired; /* no longer configured so: freed with its last connection */
 	struct net_addr address;
+	uint64_t tls_key;            /* of certs_pool_key: how it is spoken to */
+	struct tls_session session;  /* the last one with it, to be resumed */
+	char tls_why[160];           /* why its last TLS handshake failed */
+	uint64_t tls_said;           /* when the log was last told of that */
 	struct board_server *board;
 	struct board_live *live;
 	struct stat_block *stat;
@@ -44,7 +49,7 @@ struct upstream {
 
 /* The thread's server for a configured one, made when new or when its address changed. NULL when
  * out of memory. */
-struct server *server_get(struct thread *t, const struct conf_server *conf);
+struct server *server_get(struct thread *t, const struct conf_server *conf, uint64_t tls_key);
 void server_unuse(struct server *s);
 /* Drops servers that snapshot does not name, and the connections of those ordered out. */
 void servers_sweep(struct thread *t, const struct snapshot *snap);

@@ -77,14 +77,15 @@ static int check_key(const EVP_PKEY *key, char *why, size_t why_size)
 	case EVP_PKEY_ED448:
 		return OK;
 	default:
-		snprintf(why, why_size, "its kind of key is not one that TLS uses: RSA, ECDSA or "
-		                        "EdDSA are");
+		snprintf(why, why_size,
+		         "its kind of key is not one that TLS uses: RSA, ECDSA or "
+		         "EdDSA are");
 		return ERR_DENIED;
 	}
 }
 
-/* The private half does what the certificate's public half says: a key that is damaged inside parses
- * well and fails in every handshake. */
+/* The private half does what the certificate's public half says: a key that is damaged inside
+ * parses well and fails in every handshake. */
 static bool key_signs(EVP_PKEY *private, EVP_PKEY *public)
 {
 	static const unsigned char text[32] = "holdfast looks whether it signs";
@@ -132,7 +133,7 @@ static int find_signer(STACK_OF(X509) * all, X509 *x)
 
 /* Servers send the leaf first and each certificate before the one that has signed it (RFC 5246
  * 7.4.2); many files have them in another order, which clients differ in forgiving. */
-static STACK_OF(X509) *in_order(STACK_OF(X509) * all, X509 *leaf, bool *moved, int *ret_left)
+static STACK_OF(X509) * in_order(STACK_OF(X509) * all, X509 *leaf, bool *moved, int *ret_left)
 {
 	STACK_OF(X509) *chain = sk_X509_new_null();
 	X509 *last = leaf;

@@ -11,13 +11,15 @@
 #include "tls/store.h"
 
 /*
- * A chain, PEM or DER, with its private key, PEM or DER; key.s NULL: it is in the chain's file (PEM).
- * Fills in ec, names, chain, key, not_before, not_after and fingerprint, in the arena. The leaf is
- * the certificate that the key fits; the others follow in the order in which they have signed.
+ * A chain, PEM or DER, with its private key, PEM or DER; key.s NULL: it is in the chain's file
+ * (PEM). Fills in ec, names, chain, key, not_before, not_after and fingerprint, in the arena. The
+ * leaf is the certificate that the key fits; the others follow in the order in which they have
+ * signed.
  *
  * OK; ERR_SYNTAX: no certificate or no key can be read (cut short, encrypted, not one at all);
  * ERR_REFUSED: the key is another certificate's; ERR_DENIED: too weak to be shown to anybody;
- * ERR_TOO_LARGE; ERR_NOMEM. why tells people. note: what is odd and served all the same; "" or text.
+ * ERR_TOO_LARGE; ERR_NOMEM. why tells people. note: what is odd and served all the same; "" or
+ * text.
  */
 int cert_parse(struct arena *a, struct str chain, struct str key, struct store_cert *ret, char *why,
                size_t why_size, char *note, size_t note_size);

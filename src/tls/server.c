@@ -284,6 +284,8 @@ struct tls_server *tls_server_new(const struct tls_server_options *o, char *why,
 		tls_server_free(s);
 		return NULL;
 	}
+	s->keep = o->keep;
+	s->unkeep = o->unkeep;
 	ERR_clear_error();
 	return s;
 }
@@ -299,6 +301,8 @@ void tls_server_unuse(struct tls_server *s)
 	free(s->pairs);
 	free(s->entries);
 	free(s->challenges);
+	if (s->unkeep != NULL)
+		s->unkeep(s->keep);
 	free(s);
 }
 

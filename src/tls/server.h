@@ -27,6 +27,8 @@ struct tls_host_rule {
 
 struct tls_server_options {
 	const struct store *store;
+	void *keep; /* unkeep is called with it when the store is no longer in use; may be NULL */
+	void (*unkeep)(void *keep);
 	uint32_t listener;  /* which of its certificates and ticket keys */
 	struct str context; /* sessions of another one are not resumed: the listener's name */
 	unsigned min_version, max_version;     /* TLS1_2_VERSION … of OpenSSL */

@@ -8,8 +8,9 @@
 #include "tls/engine.h"
 #include "tls/server.h"
 
-#define TLS_LOADED_MAX 1024 /* parsed certificates beside the default's, of a listener and thread \
-	                     */
+#define TLS_LOADED_MAX \
+	1024 /* parsed certificates beside the default's, of a listener and thread \
+	      */
 
 /* A certificate of the store, parsed. */
 struct tls_pair {
@@ -30,8 +31,8 @@ struct tls_entry { /* a name and a certificate for it */
 	uint32_t name; /* in its names */
 };
 
-struct tls_rule_set {    /* a rule as OpenSSL takes it */
-	struct str name; /* of the host; empty: of the listener */
+struct tls_rule_set { /* a rule as OpenSSL takes it */
+	char *name;   /* of the host; NULL: of the listener */
 	unsigned mode;
 	uint64_t id;
 	uint8_t context[32]; /* session id context */
@@ -43,6 +44,8 @@ struct tls_server {
 	SSL_CTX *ctx;
 	unsigned users; /* the owner and connections */
 	const struct store *store;
+	void *keep;
+	void (*unkeep)(void *keep);
 	uint32_t listener;
 	bool strict;
 	bool has_ocsp;

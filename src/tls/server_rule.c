@@ -117,29 +117,46 @@ int tls_rules_make(struct tls_server *s, const struct tls_server_options *o, cha
 	s->nrules = o->nhosts + 1;
 	err = make(&s->rules[0], o->context, &o->clients, why, why_size);
 	for (i = 0; i < o->nhosts && err == OK; i++) {
-		s->rules[i + 1].name = o->hosts[i].name;
+		s->rules[i + 1].name = strndup(o->hosts[i].name.s, o->hosts[i].name.len);
+		if (s->rules[i + 1].name == NULL)
+			return ERR_NOMEM;
 		err = make(&s->rules[i + 1], o->context, &o->hosts[i].clients, why, why_size);
 	}
 	return err;
 }
 
-const struct tls_rule_set *tls_rule_find(const struct tls_server *s, struct str host)
+static const struct tls_rule_set *find_named(const struct tls_server *s, struct str name, bool wild)
 {
-	const char *dot = host.len > 0 ? memchr(host.s, '.', host.len) : NULL;
-	const struct tls_rule_set *found = NULL;
 	uint32_t i;
 
 	for (i = 1; i < s->nrules; i++) {
-		const struct str name = s->rules[i].name;
+		const struct str has = str_from(s->rules[i].name);
 
-		if (str_eq_nocase(name, host))
+		if (!wild && str_eq_nocase(has, name))
 			return &s->rules[i];
-		if (dot != NULL && name.len > 1 && name.s[0] == '*' &&
-		    str_eq_nocase(str_n(name.s + 1, name.len - 1),
-		                  str_n(dot, host.len - (size_t)(dot - host.s))))
-			found = &s->rules[i];
+		if (wild && has.len > 1 && has.s[0] == '*' &&
+		    str_eq_nocase(str_n(has.s + 1, has.len - 1), name))
+			return &s->rules[i];
 	}
-	return found != NULL ? found : &s->rules[0];
+	return NULL;
+}
+
+/* As routes take hosts: exactly, then by the longest wildcard, which stands for any number of
+ * labels: what a route serves shall not be out of its rule's reach. */
+const struct tls_rule_set *tls_rule_find(const struct tls_server *s, struct str host)
+{
+	const struct tls_rule_set *r = NULL;
+	size_t i;
+
+	if (s->nrules == 1)
+		return &s->rules[0];
+	if (host.len > 1 && host.s[host.len - 1] == '.')
+		host.len--;
+	r = find_named(s, host, false);
+	for (i = 1; i < host.len && r == NULL; i++)
+		if (host.s[i] == '.')
+			r = find_named(s, str_n(host.s + i, host.len - i), true);
+	return r != NULL ? r : &s->rules[0];
 }
 
 /* With `request` a certificate that does not verify is no reason to end the connection: the server
@@ -198,6 +215,7 @@ void tls_rules_free(struct tls_server *s)
 	uint32_t i;
 
 	for (i = 0; i < s->nrules; i++) {
+		free(s->rules[i].name);
 		X509_STORE_free(s->rules[i].store);
 		sk_X509_NAME_pop_free(s->rules[i].names, X509_NAME_free);
 	}

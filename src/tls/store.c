@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store as a memory file; see store.h. Any process. What is in the file is a sequence of numbers
- * and texts, each text with its length before and a NUL behind it; a reader checks every one
- * against what is left of the file. Numbers are as this machine has them: the file never leaves it.
+ * The store as a memory file; see store.h. Any process. What is in the file is a sequence of
+ * numbers and texts, each text with its length before and a NUL behind it; a reader checks every
+ * one against what is left of the file. Numbers are as this machine has them: the file never leaves
+ * it.
  */
 #include "tls/store.h"
 
