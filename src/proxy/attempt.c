@@ -101,6 +101,12 @@ static void why_no_server(const struct exchange *x, char *out, size_t size)
 	}
 }
 
+/* What is wrong with a server's certificate is worth more than that something is. */
+static const char *fail_words(const struct server *s, enum fail_why why)
+{
+	return why == FAIL_TLS ? s->tls_why : fail_text(why);
+}
+
 static void no_server(struct exchange *x)
 {
 	char why[256];
@@ -112,7 +118,7 @@ static void no_server(struct exchange *x)
 		                  : 502,
 		              "no other server in pool %s after %u attempts: %s",
 		              x->pool->conf->name.s, x->attempts,
-		              fail_text((enum fail_why)x->last_fail));
+		              fail_words(x->tried[x->ntried - 1], (enum fail_why)x->last_fail));
 		return;
 	}
 	why_no_server(x, why, sizeof(why));
@@ -207,7 +213,7 @@ void attempt_succeeded(struct exchange *x)
 static bool is_connect_failure(enum fail_why why)
 {
 	return why == FAIL_REFUSED || why == FAIL_UNREACHABLE || why == FAIL_CONNECT_TIMEOUT ||
-	       why == FAIL_CONNECT || why == FAIL_LOCAL;
+	       why == FAIL_CONNECT || why == FAIL_LOCAL || why == FAIL_TLS;
 }
 
 /* Whether the failed attempt cost the server anything: one where nobody listens cannot be stormed,
@@ -219,7 +225,8 @@ static bool is_budgeted(enum fail_why why)
 
 static unsigned retries_of(const struct exchange *x)
 {
-	return x->route != NULL && x->route->retries >= 0 ? (unsigned)x->route->retries : x->pool->conf->retries;
+	return x->route != NULL && x->route->retries >= 0 ? (unsigned)x->route->retries
+	                                                  : x->pool->conf->retries;
 }
 
 /* Leaves the failed server for good. */
@@ -254,15 +261,15 @@ static void give_up(struct exchange *x, enum fail_why why, const char *note)
 	              late                ? 504
 	              : why == FAIL_LOCAL ? 503
 	                                  : 502,
-	              "server %s: %s (attempt %u%s)", name ? name : "?", fail_text(why),
+	              "server %s: %s (attempt %u%s)", name ? name : "?", fail_words(x->server, why),
 	              x->attempts, note);
 }
 
 void attempt_failed(struct exchange *x, enum fail_why why)
 {
 	/* A kept connection that the server closed meanwhile: no failure of the server. */
-	const bool stale = x->reused && x->sent && !x->got &&
-	                   (why == FAIL_RESET || why == FAIL_CLOSED);
+	const bool stale =
+	    x->reused && x->sent && !x->got && (why == FAIL_RESET || why == FAIL_CLOSED);
 	const bool may = x->status == 0 && !x->got && (!x->sent || x->repeatable);
 
 	CHECK(x->server != NULL);

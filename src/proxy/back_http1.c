@@ -11,8 +11,10 @@
 #include "proxy/exchange.h"
 #include "proxy/opening.h"
 #include "proxy/proxy_header.h"
+#include "proxy/tls_back.h"
 
-/* Whether the server is told of the client by a PROXY header: the connection is that client's then. */
+/* Whether the server is told of the client by a PROXY header: the connection is that client's then.
+ */
 static bool is_announced(const struct exchange *x)
 {
 	return x->pool->conf->send_proxy != SEND_PROXY_OFF;
@@ -34,6 +36,19 @@ static int announce(struct exchange *x)
 	return stream_send_raw(&x->up->s, &iov, 1);
 }
 
+/* A unix socket is there at once; TLS takes its time. */
+static int secure(struct exchange *x, enum fail_why *why)
+{
+	struct upstream *u = x->up;
+	int err = tls_back_start(x, &u->s);
+
+	if (err == OK)
+		err = tls_back_handshake(x->server, &u->s);
+	u->connecting = err != OK;
+	*why = FAIL_TLS;
+	return err;
+}
+
 static int http1_open(struct exchange *x, enum fail_why *why)
 {
 	if (!x->fresh && !is_announced(x) && (x->up = upstream_reuse(x->server, x)) != NULL) {
@@ -46,10 +61,11 @@ static int http1_open(struct exchange *x, enum fail_why *why)
 		return ERR_SYSTEM;
 	if (x->up->connecting)
 		return ERR_AGAIN;
-	if (announce(x) == OK)
-		return OK;
-	*why = fail_errno(errno);
-	return ERR_SYSTEM;
+	if (announce(x) != OK) {
+		*why = fail_errno(errno);
+		return ERR_SYSTEM;
+	}
+	return x->pool->tls != NULL ? secure(x, why) : OK;
 }
 
 static int http1_send(struct exchange *x, struct str body, bool end)
@@ -118,6 +134,22 @@ static void http1_release(struct exchange *x, bool keep)
 		upstream_close(u, !x->request_done);
 }
 
+/* Goes on with TLS, where there is any. */
+static void secured(struct exchange *x)
+{
+	struct upstream *u = x->up;
+	int err = u->s.layer != NULL ? tls_back_handshake(x->server, &u->s) : OK;
+
+	if (err == ERR_AGAIN)
+		return;
+	if (err != OK) {
+		attempt_failed(x, FAIL_TLS);
+		return;
+	}
+	u->connecting = false;
+	attempt_ready(x);
+}
+
 static void connected(struct exchange *x)
 {
 	struct upstream *u = x->up;
@@ -130,13 +162,13 @@ static void connected(struct exchange *x)
 		attempt_failed(x, fail_errno(err));
 		return;
 	}
-	u->connecting = false;
 	stat_add(&x->server->stat->c[STAT_CONNECTIONS], 1);
-	if (announce(x) != OK) {
+	if (announce(x) != OK)
 		attempt_failed(x, fail_errno(errno));
-		return;
-	}
-	attempt_ready(x);
+	else if (x->pool->tls != NULL && tls_back_start(x, &u->s) != OK)
+		attempt_failed(x, FAIL_TLS);
+	else
+		secured(x);
 }
 
 void back_http1_event(struct upstream *u)
@@ -145,7 +177,10 @@ void back_http1_event(struct upstream *u)
 
 	CHECK_MAGIC(x, EXCHANGE_MAGIC);
 	if (u->connecting) {
-		connected(x);
+		if (u->s.layer != NULL)
+			secured(x);
+		else
+			connected(x);
 		return;
 	}
 	if (u->s.writable && !flow_empty(&u->s.out) && stream_flush(&u->s) != OK)

@@ -159,6 +159,12 @@ void server_succeeded(struct server *s)
 		atomic_store_explicit(&s->board->fail_streak, 0, memory_order_relaxed);
 }
 
+/* Whether something came that is not TLS's own: sessions to resume come at any time. */
+static bool has_come(struct upstream *u)
+{
+	return u->s.readable && (u->s.layer == NULL || !stream_quiet(&u->s));
+}
+
 static void upstream_event(struct loop_io *io, uint32_t events)
 {
 	struct upstream *u = CONTAINER_OF(io, struct upstream, s.io);
@@ -166,7 +172,7 @@ static void upstream_event(struct loop_io *io, uint32_t events)
 	CHECK_MAGIC(u, UPSTREAM_MAGIC);
 	stream_events(&u->s, events);
 	if (u->x != NULL && u->reused && u->reused_at == u->server->thread->loop->now &&
-	    u->s.readable) {
+	    has_come(u)) {
 		/* The kernel reported this before the request was written: it is the server's
 		 * closing, or bytes that answer nothing, and must not pass for the answer. */
 		attempt_failed(u->x, FAIL_CLOSED);
@@ -177,7 +183,7 @@ static void upstream_event(struct loop_io *io, uint32_t events)
 		return;
 	}
 	/* Idle: an end, or bytes that no request asked for; neither can be used. */
-	if (u->s.readable || u->s.broken)
+	if (u->s.broken || has_come(u))
 		upstream_close(u, false);
 }
 

@@ -21,10 +21,10 @@ struct server {
 	uint32_t slot;
 	bool retired; /* no longer configured so: freed with its last connection */
 	struct net_addr address;
-	uint64_t tls_key;            /* of certs_pool_key: how it is spoken to */
-	struct tls_session session;  /* the last one with it, to be resumed */
-	char tls_why[160];           /* why its last TLS handshake failed */
-	uint64_t tls_said;           /* when the log was last told of that */
+	uint64_t tls_key;           /* of certs_pool_key: how it is spoken to */
+	struct tls_session session; /* the last one with it, to be resumed */
+	char tls_why[160];          /* why its last TLS handshake failed */
+	uint64_t tls_said;          /* when the log was last told of that */
 	struct board_server *board;
 	struct board_live *live;
 	struct stat_block *stat;

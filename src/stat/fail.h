@@ -18,7 +18,8 @@
 	X(STATUS, "unexpected status") \
 	X(MATCH, "body does not match") \
 	X(EXIT, "program failed") \
-	X(LOCAL, "no local resources")
+	X(LOCAL, "no local resources") \
+	X(TLS, "TLS handshake failed")
 
 enum fail_why {
 #define FAIL_ENUM(name, text) FAIL_##name,

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TLS towards servers; see tls_back.h. Proxy role, one worker thread each. */
+#include "proxy/tls_back.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+
+#define SAY_EVERY (10 * NS_PER_S) /* one line of log a server and thread in so long */
+#define NAME_LEN  256
+
+/* The host of an address as configured, where that is a name; empty: an IP address or a socket. */
+static struct str configured_name(struct str address)
+{
+	struct str host = http_host_name(address);
+	char text[NAME_LEN];
+	struct in6_addr ip;
+
+	if (str_starts(address, STR("unix:")) || host.len == 0 || host.len >= sizeof(text) ||
+	    host.s[0] == '[')
+		return STR_NONE;
+	memcpy(text, host.s, host.len);
+	text[host.len] = '\0';
+	return inet_pton(AF_INET, text, &ip) == 1 ? STR_NONE : host;
+}
+
+/* Whom the server has to be: as configured, else its name there, else the host that was asked for,
+ * else its address. */
+static void server_name(const struct exchange *x, char out[NAME_LEN])
+{
+	const struct snapshot *snap = x->view->snap;
+	const struct conf_server *conf =
+	    x->server->slot < snap->slots ? snap->by_slot[x->server->slot] : NULL;
+	struct str name = x->pool->conf->tls.server_name;
+
+	if (name.len == 0 && conf != NULL)
+		name = configured_name(conf->address_text);
+	if (name.len == 0)
+		name = http_host_name(x->host);
+	if (name.len > 1 && name.s[0] == '[') { /* an IPv6 address in a Host field */
+		name.s++;
+		name.len -= 2;
+	}
+	if (name.len > 0 && name.len < NAME_LEN) {
+		memcpy(out, name.s, name.len);
+		out[name.len] = '\0';
+	} else if (x->server->address.sa.sa_family != AF_UNIX) {
+		char text[NET_ADDR_TEXT];
+
+		net_addr_host(&x->server->address, text);
+		snprintf(out, NAME_LEN, "%s", text);
+	} else {
+		out[0] = '\0';
+	}
+}
+
+static void failed(struct server *server, const char *why)
+{
+	const char *name =
+	    board_slot_name(server->thread->proxy->role->board, BOARD_SERVER, server->slot);
+	const uint64_t now = server->thread->loop->now;
+
+	snprintf(server->tls_why, sizeof(server->tls_why), "TLS handshake failed: %s", why);
+	if (server->tls_said != 0 && now - server->tls_said < SAY_EVERY)
+		return;
+	server->tls_said = now;
+	log_warning("server_tls", name, "%s", server->tls_why);
+}
+
+int tls_back_start(struct exchange *x, struct stream *s)
+{
+	char name[NAME_LEN];
+	int err;
+
+	server_name(x, name);
+	err = tls_connect(s, x->pool->tls, name, &x->server->session);
+	if (err == ERR_INVALID)
+		failed(x->server, "there is no name to verify: set server_name");
+	else if (err != OK)
+		failed(x->server, "out of memory");
+	return err;
+}
+
+int tls_back_handshake(struct server *server, struct stream *s)
+{
+	int err = stream_flush(s);
+
+	if (err == OK)
+		err = tls_handshake(s);
+	if (err != OK && err != ERR_AGAIN)
+		failed(server, tls_why(s));
+	return err;
+}

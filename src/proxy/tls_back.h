@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TLS towards servers: the handshake of a connection to one. */
+#ifndef PROXY_TLS_BACK_H
+#define PROXY_TLS_BACK_H
+
+#include "proxy/exchange.h"
+
+/* Begins TLS, by x's pool, on a connection to x's server that has just been made. OK or an error;
+ * tls_back_handshake() goes on with it. */
+int tls_back_start(struct exchange *x, struct stream *s);
+/* Goes on with the handshake on each event. OK: done; ERR_AGAIN; else it failed: why is kept in
+ * server->tls_why, and told to the log. */
+int tls_back_handshake(struct server *server, struct stream *s);
+
+#endif
