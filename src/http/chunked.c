@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "http/scan.h"
 
-#define MAX_SIZE_LINE 256  /* bytes of a size with its extensions */
+#define MAX_SIZE_LINE 256 /* bytes of a size with its extensions */
 
 enum {
 	SIZE_START,
@@ -119,8 +119,8 @@ static ssize_t scan_lines(struct http_chunked *c, const char *data, size_t len, 
 	size_t pos = 0, end = 0;
 
 	while (pos < len && !c->done) {
-		const bool last = c->state == END_LF ||
-		                  (c->state == TRAILER_START && data[pos] == '\r');
+		const bool last =
+		    c->state == END_LF || (c->state == TRAILER_START && data[pos] == '\r');
 
 		if (!step_trailer(c, data[pos++]))
 			return -1;

@@ -11,6 +11,8 @@
 #include "proxy/exchange.h"
 #include "proxy/tcp.h"
 
+#define UNPROCESSED_MAX 3 /* attempts that a server may refuse; then another's turn comes */
+
 struct choice {
 	struct exchange *x;
 	bool full; /* a server was passed over because it has no place left */
@@ -213,7 +215,8 @@ void attempt_succeeded(struct exchange *x)
 static bool is_connect_failure(enum fail_why why)
 {
 	return why == FAIL_REFUSED || why == FAIL_UNREACHABLE || why == FAIL_CONNECT_TIMEOUT ||
-	       why == FAIL_CONNECT || why == FAIL_LOCAL || why == FAIL_TLS;
+	       why == FAIL_CONNECT || why == FAIL_LOCAL || why == FAIL_TLS ||
+	       why == FAIL_HTTP2;
 }
 
 /* Whether the failed attempt cost the server anything: one where nobody listens cannot be stormed,
@@ -303,6 +306,22 @@ void attempt_failed(struct exchange *x, enum fail_why why)
 		x->fresh = false;
 		again(x);
 	}
+}
+
+void attempt_unprocessed(struct exchange *x, enum fail_why why)
+{
+	/* RFC 9113, 8.7: the server did nothing of it. What was sent of its body is needed again. */
+	if (x->holds && !x->got)
+		x->sent = false;
+	if (x->sent || x->status != 0 || x->unprocessed++ >= UNPROCESSED_MAX) {
+		attempt_failed(x, why);
+		return;
+	}
+	loop_timer_stop(x->thread->loop, &x->timer);
+	x->last_fail = (uint8_t)why;
+	x->back->release(x, false);
+	x->fresh = true;
+	again(x);
 }
 
 void attempt_move(struct exchange *x)

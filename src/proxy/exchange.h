@@ -16,6 +16,7 @@
 #define EXCHANGE_MAGIC 0xe8c4a63eu
 #define EXCHANGE_TRIED 8    /* servers remembered as tried */
 #define EXCHANGE_HEAD  1536 /* bytes of a request head kept without an allocation of its own */
+#define EXCHANGE_HOLD  (64 * 1024) /* most bytes of a body kept for another attempt */
 
 enum exchange_state {
 	X_NEW,
@@ -49,6 +50,11 @@ struct exchange {
 	bool placed;         /* holds a place at `server` */
 	bool reused;         /* the attempt is on a connection that was used before */
 	bool enchunk;        /* the response's payload gets chunks for its client */
+	bool holds;          /* `hold` has all of the body that was sent, for another attempt */
+	bool grpc;           /* the request's Content-Type is gRPC's */
+	bool sensitive;      /* a field of the request came as never to be indexed (RFC 7541, 6.2.3) */
+	bool rsensitive;     /* the same of the response */
+	uint8_t unprocessed; /* attempts that the server said it did nothing of */
 	bool raw;            /* a TCP connection: no request; ends before head_space */
 	const struct front_ops *front;
 	const struct back_ops *back; /* of the pool's servers */
@@ -61,6 +67,7 @@ struct exchange {
 	struct pool *pool;
 	struct server *server; /* of the present attempt */
 	struct upstream *up;   /* HTTP/1.1: the connection; NULL between attempts */
+	struct up_stream *up2; /* HTTP/2: the stream; NULL between attempts */
 	struct loop_timer timer;
 	union {
 		TAILQ_ENTRY(exchange) waiting;
@@ -97,6 +104,7 @@ struct exchange {
 	unsigned ntried;
 	struct server *tried[EXCHANGE_TRIED];
 	uint8_t last_fail; /* enum fail_why */
+	uint32_t reset_code; /* with FAIL_STREAM: the error code of the server's RST_STREAM */
 	char *reason;      /* of an error answer or an abort, for the log; malloc'ed */
 
 	char *head; /* request head for the server; head_space or malloc'ed */
@@ -143,6 +151,8 @@ void attempt_start(struct exchange *x);
 void attempt_ready(struct exchange *x);
 /* The present attempt came to nothing: another one where that is allowed, else an error answer. */
 void attempt_failed(struct exchange *x, enum fail_why why);
+/* The server has said that it did nothing of the request: it may be sent again, whatever it is. */
+void attempt_unprocessed(struct exchange *x, enum fail_why why);
 /* The server that x waits for was found dead: x goes on to another where it may be sent again, and
  * waits on otherwise. No retry in the sense of the budget: it happens once for each dead server. */
 void attempt_move(struct exchange *x);
@@ -167,7 +177,7 @@ bool request_pump(struct exchange *x);
 ssize_t request_scan(struct exchange *x, struct str data);
 
 /* response.c: for backs. The response's bytes until its final head is there, with what of the body
- * follows it; from a back that is not framed one head, end: the response is whole with it. */
+ * follows it; from a back that is not framed whole heads and payload, end: the response is whole. */
 void response_heads(struct exchange *x, struct str data, bool end);
 /* The body: as it lies on the wire from a framed back, else its payload; end: the last of it. */
 void response_body(struct exchange *x, struct str data, bool end);
@@ -175,6 +185,7 @@ void response_body(struct exchange *x, struct str data, bool end);
 void response_trailers(struct exchange *x, struct str lines);
 /* The server's side ended before the response was known to be whole; err as of stream_recv. */
 void response_end(struct exchange *x, ssize_t err);
+void response_failed(struct exchange *x, enum fail_why why);
 /* Takes what the server has sent, where the client has room. */
 void response_pump(struct exchange *x);
 

@@ -83,5 +83,6 @@ struct back_ops {
 };
 
 extern const struct back_ops back_http1;
+extern const struct back_ops back_http2;
 
 #endif

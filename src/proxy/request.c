@@ -30,6 +30,17 @@ ssize_t request_scan(struct exchange *x, struct str data)
 	return n;
 }
 
+/* Keeps what was sent, for a server that will say that it did nothing of it. */
+static void hold(struct exchange *x, struct str data)
+{
+	if (!x->holds)
+		return;
+	if (x->hold.len + data.len <= EXCHANGE_HOLD && flow_add(&x->hold, data.s, data.len) == OK)
+		return;
+	x->holds = false;
+	flow_free(&x->hold);
+}
+
 /* Payload as a chunk; with end the last one and trailers follow. */
 static int pack(struct exchange *x, struct str data, bool end)
 {
@@ -106,7 +117,10 @@ bool request_send(struct exchange *x)
 		attempt_failed(x, fail_errno(errno));
 		return false;
 	}
-	flow_free(&x->hold);
+	if (!x->holds)
+		flow_free(&x->hold);
+	else if (flow_empty(&x->hold))
+		hold(x, x->slice);
 	x->slice = STR_NONE;
 	exchange_arm(x);
 	return true;
@@ -136,6 +150,7 @@ static bool request_pass(struct exchange *x, struct str data)
 	if (x->upload_dead)
 		return true;
 	data.len = (size_t)n;
+	hold(x, data);
 	err = is_alike(x) ? x->back->data(x, data, x->request_done)
 	                  : convert(x, data, x->request_done);
 	if (err != OK)

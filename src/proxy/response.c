@@ -23,7 +23,7 @@ static void response_done(struct exchange *x)
 	exchange_end(x, true);
 }
 
-static void malformed(struct exchange *x, const char *why)
+static void broken(struct exchange *x, const char *why)
 {
 	stat_add(&x->server->stat->c[STAT_RESPONSE_ERRORS], 1);
 	exchange_cut(x, why);
@@ -69,13 +69,13 @@ static void body_unpacked(struct exchange *x, struct str data)
 		ssize_t n = http_chunked_unpack(&x->rchunked, data.s, data.len, &piece, &lines);
 
 		if (n < 0) {
-			malformed(x, "the server's chunked coding is malformed");
+			broken(x, "the server's chunked coding is malformed");
 			return;
 		}
 		if (piece.len > 0 && !x->front->data(x, piece, false))
 			return;
 		if (lines.len > 0 && flow_add(&x->rtrailers, lines.s, lines.len) != OK) {
-			malformed(x, "out of memory");
+			broken(x, "out of memory");
 			return;
 		}
 		data.s += n;
@@ -98,7 +98,7 @@ static void body_framed(struct exchange *x, const struct http_head *h, struct st
 	ssize_t n = body_bytes(x, data, &done);
 
 	if (n < 0) {
-		malformed(x, "the server's chunked coding is malformed");
+		broken(x, "the server's chunked coding is malformed");
 		return;
 	}
 	data.len = (size_t)n;
@@ -129,13 +129,16 @@ static bool is_in_length(struct exchange *x, size_t len, bool end)
 
 static void body_payload(struct exchange *x, const struct http_head *h, struct str data, bool end)
 {
+	char small[HEAD_ROOM_BODY];
 	bool well;
 
 	if (!is_in_length(x, data.len, end)) {
-		malformed(x, "the server's body is not as long as its Content-Length");
+		broken(x, "the server's body is not as long as its Content-Length");
 		return;
 	}
-	if (x->enchunk)
+	if (x->enchunk && h != NULL && data.len <= sizeof(small) - HTTP_CHUNK_ROOM)
+		well = x->front->head(x, h, http_chunk_pack(small, data, end), end);
+	else if (x->enchunk)
 		well = (h == NULL || x->front->head(x, h, STR_NONE, false)) && pack(x, data, end);
 	else
 		well = h != NULL ? x->front->head(x, h, data, end) : x->front->data(x, data, end);
@@ -158,7 +161,7 @@ void response_trailers(struct exchange *x, struct str lines)
 	bool well = true;
 
 	if (!is_in_length(x, 0, true)) {
-		malformed(x, "the server's body is not as long as its Content-Length");
+		broken(x, "the server's body is not as long as its Content-Length");
 		return;
 	}
 	if (x->front->trailers != NULL)
@@ -238,7 +241,7 @@ static size_t response_head(struct exchange *x, struct str data, bool end)
 		return x->front->head(x, h, STR_NONE, false) ? (size_t)n : 0;
 	}
 	if (!x->back->framed)
-		body_payload(x, h, STR_NONE, end);
+		body_payload(x, h, rest, end);
 	else if (!x->dechunk)
 		body_framed(x, h, rest);
 	else if (x->front->head(x, h, STR_NONE, false))
@@ -258,18 +261,24 @@ void response_heads(struct exchange *x, struct str data, bool end)
 	}
 }
 
+void response_failed(struct exchange *x, enum fail_why why)
+{
+	if (x->state == X_SENT)
+		attempt_failed(x, why);
+	else if (why == FAIL_STREAM)
+		broken(x, "the server reset the request in the middle of its response");
+	else if (why == FAIL_BAD_RESPONSE || why == FAIL_HTTP2)
+		broken(x, "the server violated HTTP/2 in the middle of its response");
+	else
+		broken(x, "the server closed in the middle of its response");
+}
+
 void response_end(struct exchange *x, ssize_t err)
 {
-	enum fail_why why = err == ERR_CLOSED ? FAIL_CLOSED : fail_errno(errno);
-
-	if (x->state == X_SENT) {
-		attempt_failed(x, why);
-	} else if (x->rbody == HTTP_BODY_UNTIL_CLOSE && err == ERR_CLOSED) {
+	if (x->state == X_RESPONSE && x->rbody == HTTP_BODY_UNTIL_CLOSE && err == ERR_CLOSED)
 		response_done(x);
-	} else {
-		stat_add(&x->server->stat->c[STAT_RESPONSE_ERRORS], 1);
-		exchange_cut(x, "the server closed in the middle of its response");
-	}
+	else
+		response_failed(x, err == ERR_CLOSED ? FAIL_CLOSED : fail_errno(errno));
 }
 
 void response_pump(struct exchange *x)

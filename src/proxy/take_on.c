@@ -184,6 +184,11 @@ static bool redirect(struct exchange *x, const struct http_head *h)
 	return true;
 }
 
+static bool is_websocket(const struct http_head *h)
+{
+	return http_list_has(http_field(h, HTTP_FIELD_UPGRADE)->value, STR("websocket"));
+}
+
 /* Finds route and pool and makes the first attempt. */
 static void exchange_route(struct exchange *x, const struct http_head *h)
 {
@@ -230,7 +235,14 @@ static void exchange_route(struct exchange *x, const struct http_head *h)
 		exchange_fail(x, 500, "out of memory");
 		return;
 	}
-	x->back = &back_http1;
+	x->back = x->pool->conf->protocol == POOL_H2 ? &back_http2 : &back_http1;
+	if (x->upgrade && !x->back->framed && is_websocket(h)) {
+		exchange_fail(x, 501, "pool %s speaks HTTP/2 to its servers: no WebSocket",
+		              x->pool->conf->name.s);
+		return;
+	}
+	x->upgrade = x->upgrade && x->back->framed; /* else it is ignored (RFC 9110, 7.8) */
+	x->holds = !x->back->framed;
 	stat_add(&x->pool->stat->c[STAT_ACTIVE], 1);
 	x->hash = balance_key(x->pool->conf, h, &peer);
 	retry_budget_request(&x->pool->shared->budget, x->thread->loop->now);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "proxy/back_http2.h"
 #include "proxy/exchange.h"
 #include "proxy/udp_impl.h"
 
@@ -54,6 +55,8 @@ static void reap(struct loop_task *task)
 		STAILQ_REMOVE_HEAD(&t->dead_upstreams, dead);
 		slab_put(&t->upstream_slab, u);
 	}
+	if (t->up != NULL)
+		up_thread_reap(t->up);
 	while ((c = STAILQ_FIRST(&t->dead_clients)) != NULL) {
 		STAILQ_REMOVE_HEAD(&t->dead_clients, dead);
 		slab_put(&t->client_slab, c);

@@ -18,6 +18,7 @@
 
 struct client;
 struct listener;
+struct up_thread;
 TAILQ_HEAD(client_list, client);
 TAILQ_HEAD(server_list, server);
 TAILQ_HEAD(listener_list, listener);
@@ -62,6 +63,7 @@ struct thread {
 	struct slab session_slab;
 	STAILQ_HEAD(, udp_session) dead_sessions;
 	struct slab raw_slab; /* exchanges without a request */
+	struct up_thread *up;    /* HTTP/2 to servers; NULL: not used yet */
 	struct loop_task reaper; /* frees, after the turn, what ended in it */
 	STAILQ_HEAD(, exchange) dead_exchanges;
 	STAILQ_HEAD(, client) dead_clients;

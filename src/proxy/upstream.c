@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "net/sock.h"
+#include "proxy/back_http2.h"
 #include "proxy/exchange.h"
 
 struct server *server_get(struct thread *t, const struct conf_server *conf, uint64_t tls_key)
@@ -36,6 +37,8 @@ struct server *server_get(struct thread *t, const struct conf_server *conf, uint
 	s->stat = thread_block(t, BOARD_SERVER, conf->slot);
 	TAILQ_INIT(&s->idle);
 	TAILQ_INIT(&s->busy);
+	TAILQ_INIT(&s->conns);
+	TAILQ_INIT(&s->waiting);
 	TAILQ_INSERT_TAIL(&t->servers, s, link);
 	t->by_slot[conf->slot] = s;
 	return s;
@@ -45,6 +48,7 @@ static void close_idle(struct server *s)
 {
 	while (!TAILQ_EMPTY(&s->idle))
 		upstream_close(TAILQ_LAST(&s->idle, upstream_list), false);
+	up_server_close_idle(s);
 }
 
 void server_unuse(struct server *s)
@@ -53,7 +57,7 @@ void server_unuse(struct server *s)
 	s->users--;
 	if (!s->retired)
 		return;
-	if (!TAILQ_EMPTY(&s->idle)) {
+	if (!TAILQ_EMPTY(&s->idle) || !TAILQ_EMPTY(&s->conns)) {
 		s->users++; /* closing the last idle one must not free it under us */
 		close_idle(s);
 		s->users--;
@@ -78,6 +82,7 @@ static void cut_busy(struct server *s)
 		else
 			exchange_cut(x, "the server was disabled");
 	}
+	up_server_cut(s);
 }
 
 /* Requests that wait for a server that is down need not wait for their time limit. */
@@ -89,6 +94,7 @@ static void move_busy(struct server *s)
 		next = TAILQ_NEXT(u, link);
 		attempt_move(u->x);
 	}
+	up_server_move(s);
 }
 
 void servers_sweep(struct thread *t, const struct snapshot *snap)
@@ -310,6 +316,7 @@ unsigned upstream_evict(struct thread *t, unsigned n)
 			upstream_close(TAILQ_LAST(&s->idle, upstream_list), false);
 			closed++;
 		}
+		closed += up_server_evict(s, n - closed);
 		next = TAILQ_NEXT(s, link);
 		server_unuse(s);
 	}

@@ -14,6 +14,8 @@
 #define UPSTREAM_MAGIC 0x0b57a3e1u
 
 TAILQ_HEAD(upstream_list, upstream);
+TAILQ_HEAD(up_conn_list, up_conn);
+TAILQ_HEAD(up_stream_list, up_stream);
 
 struct server {
 	TAILQ_ENTRY(server) link;
@@ -32,6 +34,13 @@ struct server {
 	struct upstream_list busy;
 	unsigned nidle;
 	unsigned users; /* connections and requests */
+	/* HTTP/2; see back_http2.h */
+	struct up_conn_list conns;     /* those that take more requests first */
+	struct up_stream_list waiting; /* for one that does */
+	unsigned nconns, nwaiting;
+	unsigned nopening;   /* connections that are not open yet */
+	unsigned up_streams; /* what the last one allowed; 0: not known */
+	uint32_t up_round;   /* of waiting: grows with each connection that could not be made */
 };
 
 struct upstream {

@@ -19,7 +19,10 @@
 	X(MATCH, "body does not match") \
 	X(EXIT, "program failed") \
 	X(LOCAL, "no local resources") \
-	X(TLS, "TLS handshake failed")
+	X(TLS, "TLS handshake failed") \
+	X(HTTP2, "no HTTP/2, or an invalid one") \
+	X(STREAM, "request reset by the server") \
+	X(UNPROCESSED, "request refused unprocessed")
 
 enum fail_why {
 #define FAIL_ENUM(name, text) FAIL_##name,

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of HTTP/2 connections to servers; see back_http2.h. Proxy role, one worker thread each.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "net/sock.h"
+#include "proxy/back_http2.h"
+
+static void settle(struct up_conn *c);
+
+/* --- what a thread's connections share ------------------------------------------------------ */
+
+static void flush_task(struct loop_task *task);
+
+struct up_thread *up_thread_get(struct thread *t)
+{
+	struct up_thread *up = t->up;
+
+	if (likely(up != NULL))
+		return up;
+	up = calloc(1, sizeof(*up));
+	if (up == NULL)
+		return NULL;
+	up->thread = t;
+	up->task.fn = flush_task;
+	TAILQ_INIT(&up->pending);
+	STAILQ_INIT(&up->dead_conns);
+	STAILQ_INIT(&up->dead_streams);
+	slab_init(&up->conn_slab, sizeof(struct up_conn));
+	slab_init(&up->stream_slab, sizeof(struct up_stream));
+	if (up_session_options(up) != OK) {
+		nghttp2_session_callbacks_del(up->callbacks);
+		free(up);
+		return NULL;
+	}
+	return t->up = up;
+}
+
+void up_thread_reap(struct up_thread *up)
+{
+	struct up_stream *st;
+	struct up_conn *c;
+
+	while ((st = STAILQ_FIRST(&up->dead_streams)) != NULL) {
+		STAILQ_REMOVE_HEAD(&up->dead_streams, dead);
+		flow_free(&st->in);
+		flow_free(&st->out);
+		flow_free(&st->lines);
+		slab_put(&up->stream_slab, st);
+	}
+	while ((c = STAILQ_FIRST(&up->dead_conns)) != NULL) {
+		STAILQ_REMOVE_HEAD(&up->dead_conns, dead);
+		nghttp2_session_del(c->session);
+		free(c->saved);
+		c->magic = 0;
+		slab_put(&up->conn_slab, c);
+	}
+}
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+/* Those who waited for a connection that could not be made: all, while no other is on its way. */
+static void fail_waiting(struct server *s, enum fail_why why)
+{
+	const uint32_t round = s->up_round++;
+	struct up_stream *st;
+
+	if (s->nopening > 0)
+		return;
+	/* What they do next may bring others to wait: those belong to the next round. */
+	while ((st = TAILQ_FIRST(&s->waiting)) != NULL && (int32_t)(round - st->round) >= 0)
+		attempt_failed(st->x, why);
+}
+
+static void close_conn(struct up_conn *c)
+{
+	struct server *s = c->server;
+	struct thread *t = c->thread;
+
+	if (!c->opened)
+		s->nopening--;
+	c->state = UP_CLOSED;
+	loop_timer_stop(t->loop, &c->timer);
+	if (c->pending) {
+		TAILQ_REMOVE(&t->up->pending, c, flush);
+		t->up->npending--;
+	}
+	c->pending = false;
+	TAILQ_REMOVE(&s->conns, c, link);
+	s->nconns--;
+	stream_close(&c->s, false);
+	stat_add(&s->stat->c[STAT_OPEN], (uint64_t)-1);
+	STAILQ_INSERT_TAIL(&t->up->dead_conns, c, dead);
+	loop_defer(t->loop, &t->reaper);
+}
+
+void up_conn_lost(struct up_conn *c, enum fail_why why)
+{
+	struct server *s = c->server;
+	struct up_stream *st;
+
+	CHECK_MAGIC(c, UP_MAGIC);
+	if (c->state == UP_CLOSED)
+		return;
+	close_conn(c);
+	while ((st = TAILQ_FIRST(&c->streams)) != NULL) {
+		TAILQ_REMOVE(&c->streams, st, link);
+		st->is_due = false;
+		st->conn = NULL;
+		up_stream_lost(st, why);
+	}
+	if (!c->opened)
+		fail_waiting(s, why);
+	else if (s->nwaiting > 0)
+		up_serve(s);
+	server_unuse(s);
+}
+
+void up_conn_part(struct up_conn *c)
+{
+	const uint8_t *p;
+	ssize_t n;
+
+	if (c->thread->up->receiving) { /* not under the feet of nghttp2 */
+		c->going = true;
+		up_conn_pend(c);
+		return;
+	}
+	if (c->state == UP_OPEN && flow_empty(&c->s.out) &&
+	    nghttp2_session_terminate_session(c->session, NGHTTP2_NO_ERROR) == 0) {
+		while ((n = nghttp2_session_mem_send(c->session, &p)) > 0) {
+			const struct iovec iov = { (char *)p, (size_t)n };
+
+			if (stream_send(&c->s, &iov, 1) != OK)
+				break;
+		}
+	}
+	up_conn_lost(c, FAIL_CLOSED);
+}
+
+static void timed_out(struct loop_timer *timer)
+{
+	struct up_conn *c = CONTAINER_OF(timer, struct up_conn, timer);
+
+	CHECK_MAGIC(c, UP_MAGIC);
+	if (c->state != UP_OPEN)
+		up_conn_lost(c, FAIL_CONNECT_TIMEOUT);
+	else if (c->suspect)
+		up_conn_lost(c, FAIL_TIMEOUT);
+	else if (c->nstreams == 0)
+		up_conn_part(c);
+}
+
+void up_conn_suspect(struct up_conn *c)
+{
+	if (c->suspect || c->state != UP_OPEN)
+		return;
+	c->suspect = true;
+	nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+	loop_timer_set(c->thread->loop, &c->timer, UP_PING_WAIT);
+	up_conn_pend(c);
+}
+
+/* --- writing -------------------------------------------------------------------------------- */
+
+void up_conn_pend(struct up_conn *c)
+{
+	struct up_thread *up = c->thread->up;
+
+	if (c->pending || c->state == UP_CLOSED)
+		return;
+	c->pending = true;
+	TAILQ_INSERT_TAIL(&up->pending, c, flush);
+	up->npending++;
+	loop_defer(c->thread->loop, &up->task);
+}
+
+static int write_out(struct up_conn *c)
+{
+	struct up_thread *up = c->thread->up;
+	const struct iovec iov = { up->out, up->out_len };
+
+	up->out_len = 0;
+	return iov.iov_len > 0 ? stream_send(&c->s, &iov, 1) : OK;
+}
+
+/* Writes all frames that there are, as far as the kernel takes them. OK, or an error of the
+ * connection. */
+static int flush(struct up_conn *c)
+{
+	struct up_thread *up = c->thread->up;
+	const uint8_t *p;
+	ssize_t n;
+
+	while (flow_empty(&c->s.out)) {
+		n = nghttp2_session_mem_send(c->session, &p);
+		if (n < 0)
+			return ERR_NOMEM;
+		if (n > 0 && up->out_len + (size_t)n <= sizeof(up->out)) {
+			memcpy(up->out + up->out_len, p, (size_t)n);
+			up->out_len += (size_t)n;
+			continue;
+		}
+		/* All is there, or the buffer is full: a DATA frame waits in nghttp2 then. */
+		const bool all = n == 0 && up->out_len + UP_FRAME <= sizeof(up->out);
+
+		if (write_out(c) != OK)
+			return ERR_SYSTEM;
+		if (n > 0) {
+			const struct iovec iov = { (char *)p, (size_t)n };
+
+			if (stream_send(&c->s, &iov, 1) != OK)
+				return ERR_SYSTEM;
+		}
+		if (all)
+			break;
+	}
+	return OK;
+}
+
+static void read_conn(struct up_conn *c);
+
+static void flush_task(struct loop_task *task)
+{
+	struct up_thread *up = CONTAINER_OF(task, struct up_thread, task);
+	unsigned n = up->npending; /* what is added meanwhile has its turn next time */
+	struct up_conn *c;
+
+	while (n-- > 0 && (c = TAILQ_FIRST(&up->pending)) != NULL) {
+		TAILQ_REMOVE(&up->pending, c, flush);
+		up->npending--;
+		c->pending = false;
+		if (c->session != NULL && flush(c) != OK) {
+			/* What the server had to say before may still lie there. */
+			up->out_len = 0;
+			c->s.readable = true;
+			read_conn(c);
+			up_conn_lost(c, FAIL_RESET);
+			continue;
+		}
+		settle(c);
+	}
+}
+
+/* --- reading -------------------------------------------------------------------------------- */
+
+/* A header block that came in parts lies in the thread's memory while it grows. */
+static void unpark(struct up_conn *c)
+{
+	struct up_thread *up = c->thread->up;
+
+	if (!c->in_block)
+		return;
+	h2_text_move(&c->text, up->text, sizeof(up->text));
+	free(c->saved);
+	c->saved = NULL;
+}
+
+static bool park(struct up_conn *c)
+{
+	const size_t n = h2_text_used(&c->text);
+
+	if (!c->in_block)
+		return true;
+	c->saved = malloc(n + 1);
+	if (c->saved == NULL)
+		return false;
+	h2_text_move(&c->text, c->saved, n);
+	return true;
+}
+
+/* Gives nghttp2 what was read; false when the connection is over. */
+static bool parse(struct up_conn *c, size_t len)
+{
+	struct up_thread *up = c->thread->up;
+	ssize_t n;
+
+	up->receiving = true;
+	unpark(c);
+	n = nghttp2_session_mem_recv(c->session, (const uint8_t *)up->in, len);
+	up->receiving = false;
+	if (c->state == UP_CLOSED)
+		return false;
+	if (n < 0 || !park(c)) {
+		up_conn_lost(c, FAIL_HTTP2);
+		return false;
+	}
+	settle(c);
+	return c->state != UP_CLOSED;
+}
+
+static void read_conn(struct up_conn *c)
+{
+	struct thread *t = c->thread;
+	unsigned reads = 0;
+
+	while (c->s.readable) {
+		ssize_t n;
+
+		if (reads++ == STREAM_TURN) {
+			loop_rearm(t->loop, &c->s.io, STREAM_EVENTS);
+			return;
+		}
+		n = stream_recv(&c->s, t->up->in, sizeof(t->up->in));
+		if (n == ERR_AGAIN)
+			return;
+		if (n < 0) {
+			up_conn_lost(c, n == ERR_CLOSED
+			                    ? c->state == UP_PREFACE ? FAIL_HTTP2 : FAIL_CLOSED
+			                    : fail_errno(errno));
+			return;
+		}
+		if (!parse(c, (size_t)n))
+			return;
+	}
+}
+
+/* --- what follows --------------------------------------------------------------------------- */
+
+static bool takes_more(struct up_conn *c)
+{
+	uint32_t max;
+
+	if (c->state != UP_OPEN || c->going || c->suspect || c->nstreams >= UP_STREAMS)
+		return false;
+	max = nghttp2_session_get_remote_settings(c->session,
+	                                          NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+	c->server->up_streams = MIN(max, UP_STREAMS);
+	return c->nstreams < max && nghttp2_session_check_request_allowed(c->session);
+}
+
+static bool is_over(const struct up_conn *c)
+{
+	return c->nstreams == 0 && TAILQ_EMPTY(&c->streams) &&
+	       (c->going || c->thread->closing || c->server->retired);
+}
+
+/* After nghttp2 was at work: exchanges hear of it, waiting ones get their turn, and a connection
+ * that nobody needs ends. */
+static void settle(struct up_conn *c)
+{
+	struct server *s = c->server;
+	struct up_stream *st;
+
+	if (c->state == UP_OPEN && !c->opened) {
+		c->opened = true;
+		s->nopening--;
+		loop_timer_stop(c->thread->loop, &c->timer);
+	}
+	while ((st = TAILQ_FIRST(&c->due)) != NULL && c->state != UP_CLOSED) {
+		TAILQ_REMOVE(&c->due, st, due);
+		st->is_due = false;
+		up_stream_event(st);
+	}
+	if (c->state == UP_CLOSED)
+		return;
+	if (c->session != NULL && !nghttp2_session_want_read(c->session) &&
+	    !nghttp2_session_want_write(c->session)) {
+		/* Either side has ended it (RFC 9113, 5.4.1); ours only for a violation. */
+		up_conn_lost(c, c->going && c->why == FAIL_NONE ? FAIL_CLOSED : FAIL_HTTP2);
+		return;
+	}
+	if (s->nwaiting > 0 && takes_more(c))
+		up_serve(s);
+	if (c->state != UP_OPEN)
+		return;
+	if (is_over(c))
+		up_conn_part(c);
+	else if (c->nstreams == 0 && !c->suspect && c->timer.due == 0)
+		loop_timer_set(c->thread->loop, &c->timer, c->keep_alive);
+	else if (c->nstreams > 0 && !c->suspect && c->timer.due != 0)
+		loop_timer_stop(c->thread->loop, &c->timer);
+}
+
+void up_serve(struct server *s)
+{
+	enum fail_why why = FAIL_NONE;
+	struct up_stream *st;
+	struct up_conn *c;
+
+	s->users++;
+	while ((st = TAILQ_FIRST(&s->waiting)) != NULL && (c = up_conn_find(st->x)) != NULL) {
+		up_stream_take(st, c);
+		attempt_ready(st->x);
+	}
+	if (st != NULL && up_conn_more(st->x, &why) != OK && s->nconns == 0)
+		fail_waiting(s, why);
+	server_unuse(s);
+}
+
+struct up_conn *up_conn_find(struct exchange *x)
+{
+	struct server *s = x->server;
+	struct up_conn *c, *next;
+
+	for (c = TAILQ_FIRST(&s->conns); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->tls != x->pool->conf->tls.on || !takes_more(c))
+			continue;
+		/* As on HTTP/1.1: what cannot be sent twice is not sent where the end, or a GOAWAY,
+		 * lies there already. The event that tells of it is on its way. */
+		if (c->nstreams == 0 && !x->repeatable && c->used && !stream_quiet(&c->s))
+			continue;
+		return c;
+	}
+	return NULL;
+}
+
+/* --- new ones ------------------------------------------------------------------------------- */
+
+static void begin(struct up_conn *c)
+{
+	stat_add(&c->server->stat->c[STAT_CONNECTIONS], 1);
+	if (up_session_new(c->thread->up, c) != OK) {
+		up_conn_lost(c, FAIL_LOCAL);
+		return;
+	}
+	c->state = UP_PREFACE;
+	up_conn_pend(c);
+}
+
+static void up_event(struct loop_io *io, uint32_t events)
+{
+	struct up_conn *c = CONTAINER_OF(io, struct up_conn, s.io);
+
+	CHECK_MAGIC(c, UP_MAGIC);
+	stream_events(&c->s, events);
+	if (c->state == UP_CONNECTING) {
+		int err;
+
+		if (!c->s.writable && !c->s.broken)
+			return;
+		err = net_connect_error(c->s.io.fd);
+		if (err != 0) {
+			up_conn_lost(c, fail_errno(err));
+			return;
+		}
+		begin(c);
+		if (c->state == UP_CLOSED)
+			return;
+	}
+	if (c->s.writable && !flow_empty(&c->s.out) && stream_flush(&c->s) != OK)
+		c->s.broken = c->s.readable = true; /* reading tells why */
+	read_conn(c);
+	if (c->state != UP_CLOSED && nghttp2_session_want_write(c->session))
+		up_conn_pend(c);
+}
+
+static int open_conn(struct exchange *x, enum fail_why *why)
+{
+	struct server *s = x->server;
+	struct thread *t = x->thread;
+	struct up_conn *c;
+	bool done;
+	int fd;
+
+	fd = net_connect(&s->address, &done);
+	if (fd < 0) {
+		*why = errno == EADDRNOTAVAIL ? FAIL_LOCAL : fail_errno(errno);
+		return ERR_SYSTEM;
+	}
+	*why = FAIL_LOCAL;
+	c = slab_alloc(&t->up->conn_slab);
+	if (c == NULL) {
+		net_close(fd);
+		return ERR_NOMEM;
+	}
+	*c = (struct up_conn){ .magic = UP_MAGIC,
+		               .thread = t,
+		               .server = s,
+		               .keep_alive = EXCHANGE_TIMEOUT(x, keep_alive) };
+	TAILQ_INIT(&c->streams);
+	TAILQ_INIT(&c->due);
+	stream_init(&c->s, fd, up_event);
+	c->s.writable = false;
+	c->timer.fn = timed_out;
+	if (loop_add(t->loop, &c->s.io, STREAM_EVENTS) != OK) {
+		net_close(fd);
+		slab_put(&t->up->conn_slab, c);
+		return ERR_SYSTEM;
+	}
+	s->users++;
+	TAILQ_INSERT_HEAD(&s->conns, c, link);
+	s->nconns++;
+	s->nopening++;
+	stat_add(&s->stat->c[STAT_OPEN], 1);
+	loop_timer_set(t->loop, &c->timer, EXCHANGE_TIMEOUT(x, connect));
+	return OK; /* an event tells when it is there, also where it is already */
+}
+
+int up_conn_more(struct exchange *x, enum fail_why *why)
+{
+	struct server *s = x->server;
+	const unsigned each = s->up_streams > 0 ? s->up_streams : UP_STREAMS_WANT;
+
+	/* One that is being made serves as many as the last one did; a server that is away is not
+	 * stormed. Above the limit they wait for a stream to end, as long as for a connection. */
+	if (s->nopening > 0 && s->nwaiting <= s->nopening * each)
+		return OK;
+	if (s->nconns >= UP_CONNECTIONS)
+		return OK;
+	return open_conn(x, why);
+}
