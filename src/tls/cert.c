@@ -231,8 +231,16 @@ static int keep_leaf(struct arena *a, X509 *leaf, const EVP_PKEY *key, struct st
 	return err;
 }
 
-static int keep(struct arena *a, STACK_OF(X509) * all, EVP_PKEY *key, struct store_cert *ret,
-                char *why, size_t why_size, char *note, size_t note_size)
+/* Whether that pair has been tried out before. */
+static bool is_known(const struct store_cert *c, const struct store_cert *former)
+{
+	return former && former->nchain > 0 && str_eq(former->chain[0], c->chain[0]) &&
+	       str_eq(former->key, c->key);
+}
+
+static int keep(struct arena *a, STACK_OF(X509) * all, EVP_PKEY *key,
+                const struct store_cert *former, struct store_cert *ret, char *why,
+                size_t why_size, char *note, size_t note_size)
 {
 	STACK_OF(X509) *chain = NULL;
 	bool moved = false;
@@ -248,12 +256,12 @@ static int keep(struct arena *a, STACK_OF(X509) * all, EVP_PKEY *key, struct sto
 	if (!chain)
 		return ERR_NOMEM;
 	err = keep_leaf(a, leaf, key, ret, why, why_size);
-	if (err == OK && !key_signs(key, X509_get0_pubkey(leaf))) {
+	err = err == OK ? keep_chain(a, chain, ret) : err;
+	err = err == OK ? keep_key(a, key, ret) : err;
+	if (err == OK && !is_known(ret, former) && !key_signs(key, X509_get0_pubkey(leaf))) {
 		snprintf(why, why_size, "the private key is damaged: it does not sign");
 		err = ERR_SYNTAX;
 	}
-	err = err == OK ? keep_chain(a, chain, ret) : err;
-	err = err == OK ? keep_key(a, key, ret) : err;
 	if (err == OK && left > 0)
 		snprintf(note, note_size,
 		         "%d of its certificates are left out: they have not signed what stands "
@@ -269,8 +277,8 @@ static int keep(struct arena *a, STACK_OF(X509) * all, EVP_PKEY *key, struct sto
 	return err;
 }
 
-int cert_parse(struct arena *a, struct str chain, struct str key, struct store_cert *ret, char *why,
-               size_t why_size, char *note, size_t note_size)
+int cert_parse(struct arena *a, struct str chain, struct str key, const struct store_cert *former,
+               struct store_cert *ret, char *why, size_t why_size, char *note, size_t note_size)
 {
 	STACK_OF(X509) *all = NULL;
 	EVP_PKEY *pkey = NULL;
@@ -283,7 +291,7 @@ int cert_parse(struct arena *a, struct str chain, struct str key, struct store_c
 	if (err == OK)
 		err = check_key(pkey, why, why_size);
 	if (err == OK)
-		err = keep(a, all, pkey, ret, why, why_size, note, note_size);
+		err = keep(a, all, pkey, former, ret, why, why_size, note, note_size);
 	if (err == ERR_NOMEM)
 		snprintf(why, why_size, "out of memory");
 	sk_X509_pop_free(all, X509_free);

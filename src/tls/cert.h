@@ -20,9 +20,10 @@
  * ERR_REFUSED: the key is another certificate's; ERR_DENIED: too weak to be shown to anybody;
  * ERR_TOO_LARGE; ERR_NOMEM. why tells people. note: what is odd and served all the same; "" or
  * text.
+ * A key that `former` (may be NULL) has with the same leaf is not tried out once more.
  */
-int cert_parse(struct arena *a, struct str chain, struct str key, struct store_cert *ret, char *why,
-               size_t why_size, char *note, size_t note_size);
+int cert_parse(struct arena *a, struct str chain, struct str key, const struct store_cert *former,
+               struct store_cert *ret, char *why, size_t why_size, char *note, size_t note_size);
 /* "ECDSA P-256", "RSA 2048": what kind of key a parsed certificate has. */
 void cert_key_type(const struct store_cert *c, char *out, size_t size);
 /* Whether it is for a host name, by exact name or by one wildcard label (RFC 6125 6.4.3). */
