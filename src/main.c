@@ -10,6 +10,7 @@
 #include "check/check.h"
 #include "cli/commands.h"
 #include "control/control.h"
+#include "core/certs_helper.h"
 #include "core/loader.h"
 #include "core/role.h"
 #include "core/self_test.h"
@@ -60,6 +61,8 @@ const struct cli_command *const cli_commands[] = {
 /* How the parent executes the program again: `--role NAME …`. */
 static int role(const char *name, int argc, char **argv)
 {
+	if (strcmp(name, "certs") == 0)
+		return certs_main(argc, argv);
 	if (strcmp(name, "loader") == 0)
 		return loader_main(argc, argv);
 	control_set_explain(proxy_explain);

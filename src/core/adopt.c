@@ -270,6 +270,8 @@ static void take_fds(struct parent *p, struct found *f)
 			p->states_fd = fd;
 			take = true;
 		}
+		if (r->kind == ROLE_FD_CERTS)
+			take = certs_adopt(p, !service_is(f->service, "proxy"), fd);
 		if (!take)
 			close(fd);
 	}

@@ -134,6 +134,10 @@ void generation_free(struct generation *g)
 			close(g->logs[i]);
 	}
 	free(g->logs);
+	if (g->certs >= 0)
+		close(g->certs);
+	if (g->certs_files >= 0)
+		close(g->certs_files);
 	if (g->conf)
 		conf_image_unmap(g->conf);
 	if (g->image >= 0)
@@ -151,6 +155,7 @@ static struct generation *map(int image, int *err)
 		return NULL;
 	}
 	g->image = image;
+	g->certs = g->certs_files = -1;
 	*err = conf_image_map(image, &g->conf);
 	if (*err != OK) {
 		generation_free(g);
@@ -311,6 +316,10 @@ int generation_send(struct parent *p, struct child *c, enum ipc_type type, uint3
 		return ERR_NOMEM;
 	if (service_is(c->service, "proxy"))
 		list_proxy(p, g, type == IPC_LOGS, l);
+	if (type != IPC_LOGS && service_is(c->service, "proxy"))
+		add(l, ROLE_FD_CERTS, 0, 0, g->certs);
+	if (type != IPC_LOGS && service_is(c->service, "check"))
+		add(l, ROLE_FD_CERTS, 0, 0, g->certs_files);
 	if (type != IPC_LOGS &&
 	    (service_is(c->service, "proxy") || service_is(c->service, "check")))
 		add(l, ROLE_FD_NOTIFY, 0, 0, p->notify_fd);

@@ -83,7 +83,7 @@ static int load_first(struct parent *p)
 	if (err != OK)
 		return fail(why);
 	generation_commit(p, g);
-	return OK;
+	return certs_first(p, g, why, sizeof(why)) == OK ? OK : fail(why);
 }
 
 static int make_board(struct parent *p)
@@ -173,6 +173,7 @@ static struct parent *parent_new(const struct node_options *o)
 	p->loop = loop_new();
 	CHECK(p->loop);
 	p->board_fd = p->control_socket = p->notify_fd = p->states_fd = p->lock = -1;
+	p->certs.adopted = p->certs.adopted_files = -1;
 	TAILQ_INIT(&p->children);
 	listen_init(&p->sockets);
 	exec_init(p);
@@ -206,6 +207,9 @@ static int prepare(struct parent *p)
 	if (p->cur) { /* adopted */
 		logsink_apply(p->cur->conf);
 		generation_privilege(p);
+		certs_adopted(p);
+		if (certs_first(p, p->cur, why, sizeof(why)) != OK)
+			log_error("certificates", NULL, "%s", why);
 	} else if (load_first(p) != OK) {
 		return ERR_REFUSED;
 	}

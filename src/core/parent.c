@@ -115,6 +115,13 @@ void parent_message(struct child *c, struct ipc_msg *m)
 		if (from(c, "vrrp", m))
 			stop_yielded(c);
 		break;
+	case IPC_CERTED:
+		certs_answered(c, m);
+		break;
+	case IPC_ISSUED:
+		if (from(c, "acme", m))
+			certs_issued(c, m);
+		break;
 	case IPC_HOOK:
 		if (from(c, "vrrp", m))
 			hook_request(c, m);
@@ -172,6 +179,7 @@ int parent_run(struct parent *p)
 	p->watchdog.fn = on_watchdog;
 	if (notify_watchdog_interval() > 0)
 		loop_timer_set(p->loop, &p->watchdog, notify_watchdog_interval());
+	certs_begin(p);
 	supervise_start(p);
 	if (p->replace)
 		upgrade_replace(p, p->replace_asker);

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "core/backoff.h"
+#include "core/certs.h"
 #include "core/handover.h"
 #include "core/listen.h"
 #include "core/loader.h"
@@ -30,6 +31,8 @@ struct exec_run;
 struct generation {
 	struct conf *conf;
 	int image;
+	int certs;       /* the store of certificates; -1: none */
+	int certs_files; /* the part of it for check */
 	int *logs; /* access log of each listener; -1: none */
 	uint32_t nlogs;
 };
@@ -89,6 +92,7 @@ struct child {
 	bool asked; /* PREPARE or COMMIT is with it */
 	bool prepared;
 	bool yielding;    /* YIELD is with it */
+	uint32_t certs_id; /* CERTS is with it; 0: not */
 	uint64_t born;    /* monotonic; 0: before this parent */
 	uint64_t pulse;   /* last sign of life */
 	uint64_t kill_at; /* when to SIGKILL it; 0: not */
@@ -149,6 +153,7 @@ void supervise_board(struct service *s, const char *reason);
 enum reload_phase {
 	RELOAD_IDLE,
 	RELOAD_LOADING,
+	RELOAD_CERTS, /* certificates of the next configuration are read */
 	RELOAD_WAITING,
 	RELOAD_PREPARING,
 	RELOAD_COMMITTING
@@ -175,6 +180,7 @@ struct reload {
 	uint32_t id;
 	unsigned step;     /* of the commit: index of a service */
 	unsigned attempts; /* disturbed by the end of a role */
+	bool committed;
 	uint64_t began;
 	struct askers now;
 	struct askers later;
@@ -185,6 +191,8 @@ struct reload {
 void reload_request(struct parent *p, uint32_t asker, uint32_t id, bool forced);
 void reload_prepared(struct child *c, const struct ipc_msg *m);
 void reload_committed(struct child *c, uint32_t id);
+/* The next configuration has its certificates, or err. */
+void reload_has_certs(struct parent *p, int err);
 /* A child has ended or has been started: it takes no part in what is going on. */
 void reload_disturbed(struct parent *p, const struct child *c, bool died);
 void reload_stop(struct parent *p);
@@ -207,6 +215,67 @@ void order_check_died(struct parent *p);
 
 /* Writes the orders; false with why when they would not survive a restart. */
 bool order_kept(struct parent *p, char *why, size_t why_size);
+
+/* --- certificates (certs.c, certs_watch.c) -------------------------------------------------- */
+
+#define CERTS_ASKERS 16
+
+struct certs_askers {
+	struct asker v[CERTS_ASKERS];
+	unsigned n;
+};
+
+struct certs_watched;
+
+struct certs_watch {
+	struct loop_io io;
+	bool on;
+	bool stale; /* folders have come or gone */
+	struct certs_watched *v;
+	unsigned n;
+};
+
+struct certs {
+	bool on; /* the committed configuration needs certificates */
+	struct certs_job job;
+	struct generation *of; /* that the job is for */
+	struct loop_io job_io;
+	struct loop_timer limit; /* of the job */
+	struct loop_timer timer; /* the next look */
+	struct certs_watch watch;
+	bool again;           /* asked for while it could not be */
+	uint32_t id;          /* of the last CERTS */
+	uint64_t changed_at;  /* first change that no look has seen; 0: none */
+	uint64_t next_due_ms; /* Unix time */
+	uint64_t taken_by;    /* until then the proxies have to have it; 0: nobody waits */
+	struct certs_askers now, later; /* acme, for what is read now, and by the next look */
+	int adopted, adopted_files;
+};
+
+/* Has the first store made and waits for it; nothing to do where it has one. OK or why not. */
+int certs_first(struct parent *p, struct generation *g, char *why, size_t why_size);
+/* Watches from now on. */
+void certs_begin(struct parent *p);
+/* A source may have changed: looks soon. At once, without waiting for more changes. */
+void certs_changed(struct parent *p);
+void certs_look(struct parent *p);
+/* Has a store made for the next configuration: reload_has_certs() follows. False: it needs none. */
+bool certs_prepare(struct parent *p, struct generation *next);
+void certs_prepare_stop(struct parent *p);
+/* A reload has ended. */
+void certs_settled(struct parent *p, bool committed);
+/* CERTED of a role, ISSUED of acme. */
+void certs_answered(struct child *c, const struct ipc_msg *m);
+void certs_issued(struct child *c, const struct ipc_msg *m);
+void certs_child_died(struct parent *p);
+/* Ends what it does: the node ends, or its program is replaced. */
+void certs_end(struct parent *p);
+/* A store that a role of an earlier parent holds: true when it is taken. The newest counts. */
+bool certs_adopt(struct parent *p, bool files, int fd);
+/* The committed configuration gets them. */
+void certs_adopted(struct parent *p);
+void certs_watch_set(struct parent *p);
+void certs_watch_stop(struct parent *p);
 
 /* --- what the role vrrp is asked (vips.c) --------------------------------------------------- */
 
@@ -404,6 +473,7 @@ struct parent {
 	struct reload reload;
 	struct orders *orders;
 	struct pending_order pending[ORDERS_PENDING];
+	struct certs certs;
 	struct vips vips;
 	struct execs execs;
 	struct hooks hooks;

@@ -83,8 +83,10 @@ static void finish(struct parent *p, int err, const char *text)
 	answer(p, err, text);
 	buf_free(&r->report);
 	notify_ready(err == OK ? "serving" : "serving; the last reload was refused");
-	if (!r->later.any || p->stop.begun)
+	if (!r->later.any || p->stop.begun) {
+		certs_settled(p, r->committed);
 		return;
+	}
 	r->now = r->later;
 	r->later = (struct askers){ 0 };
 	begin(p);
@@ -186,6 +188,7 @@ static void commit(struct parent *p)
 	r->step = 0;
 	generation_commit(p, r->next);
 	r->next = NULL;
+	r->committed = true;
 	commit_next(p);
 }
 
@@ -288,7 +291,23 @@ static void loaded(struct parent *p, struct loader_answer *a)
 	buf_add(&r->report, a->problems.p, a->problems.len);
 	changes = conf_diff(p->cur->conf, r->next->conf, false, &r->report);
 	log_debug("reload", NULL, "loaded: %u changes", changes);
-	prepare(p);
+	r->phase = RELOAD_CERTS;
+	if (!certs_prepare(p, r->next))
+		prepare(p);
+}
+
+void reload_has_certs(struct parent *p, int err)
+{
+	char why[128];
+
+	if (p->reload.phase != RELOAD_CERTS)
+		return;
+	if (err == OK) {
+		prepare(p);
+		return;
+	}
+	snprintf(why, sizeof(why), "the process that reads them gave no answer: %s", err_text(err));
+	undo_and_refuse(p, "certificates", why);
 }
 
 static void on_loader(struct loop_io *io, uint32_t events)
@@ -320,6 +339,8 @@ static void on_timer(struct loop_timer *t)
 	case RELOAD_WAITING:
 		begin(p);
 		break;
+	case RELOAD_CERTS: /* has a limit of its own */
+		break;
 	case RELOAD_PREPARING:
 		TAILQ_FOREACH (c, &p->children, link) {
 			if (c->asked && !c->prepared)
@@ -344,6 +365,7 @@ static void begin(struct parent *p)
 	struct reload *r = &p->reload;
 
 	r->timer.fn = on_timer;
+	r->committed = false;
 	if (r->attempts == 0) {
 		r->began = p->loop->now;
 		notify_reloading();
@@ -407,7 +429,9 @@ void reload_stop(struct parent *p)
 		loop_remove(p->loop, &r->loader_io);
 		loader_cancel(&r->loader);
 	}
-	if (r->phase == RELOAD_PREPARING)
+	if (r->phase == RELOAD_CERTS)
+		certs_prepare_stop(p);
+	if (r->phase == RELOAD_PREPARING || r->phase == RELOAD_CERTS)
 		undo(p);
 	if (r->phase != RELOAD_IDLE && r->phase != RELOAD_COMMITTING)
 		refuse(p, ERR_REFUSED, "the node is ending");

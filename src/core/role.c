@@ -336,6 +336,16 @@ static void on_logs(struct harness *h, struct ipc_msg *m)
 		h->role.ops->message(&h->role, m);
 }
 
+/* The new store takes the place of the one that came with the configuration: the number stays, so
+ * that a later parent gets the newest. The message goes on to the role, which maps its copy. */
+static void on_certs(struct harness *h, const struct ipc_msg *m)
+{
+	int old = h->role.conf ? role_conf_fd(h->role.conf, ROLE_FD_CERTS, 0, 0) : -1;
+
+	if (old >= 0 && m->nfds == 1 && dup3(m->fds[0], old, O_CLOEXEC) < 0)
+		log_warning("certificates", NULL, "cannot keep the new ones: %s", strerror(errno));
+}
+
 /* --- messages ------------------------------------------------------------------------------- */
 
 /* Nothing is accepted any more: a copy kept here would leave clients in a queue nobody reads. */
@@ -416,6 +426,8 @@ static void on_message(struct harness *h, struct ipc_msg *m)
 			drain(h);
 		break;
 	default:
+		if (m->type == IPC_CERTS)
+			on_certs(h, m);
 		if (h->started && h->role.ops->message)
 			h->role.ops->message(&h->role, m);
 		break;

@@ -80,6 +80,7 @@ void stop_begin(struct parent *p, const char *why)
 	log_notice("node_stop", NULL, "%s: open requests may finish within %u s", why,
 	           (unsigned)(p->cur->conf->shutdown_timeout / NS_PER_S));
 	reload_stop(p);
+	certs_end(p);
 	p->stop.begun = true;
 	board_node(p->board)->draining = 1;
 	for (unsigned i = 0; i < p->nservices; i++)

@@ -366,6 +366,7 @@ void supervise_died(struct child *c, const char *how)
 		order_check_died(p);
 	if (service_is(s, "vrrp"))
 		vips_died(p);
+	certs_child_died(p);
 	reload_disturbed(p, c, true);
 	upgrade_child_died(c);
 	if (was_current && !s->current)

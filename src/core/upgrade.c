@@ -106,6 +106,7 @@ static void execute_now(struct parent *p)
 	}
 	exec_end_all(p);
 	hook_end_all(p);
+	certs_end(p);
 	snprintf(number, sizeof(number), "%u", p->upgrade.asker.id);
 	setenv(ENV_ID, number, 1);
 	snprintf(number, sizeof(number), "%d", p->lock);
@@ -118,6 +119,7 @@ static void execute_now(struct parent *p)
 	unsetenv(ENV_ID);
 	unsetenv(ENV_LOCK);
 	buf_free(&text);
+	certs_begin(p);
 	refuse(p, why);
 }
 

@@ -9,9 +9,10 @@
 
 #include "base/check.h"
 #include "stat/board.h"
+#include "stat/cert.h"
 
 #define BOARD_MAGIC  0x64726f6274736648ULL /* "Hfstbord" */
-#define BOARD_LAYOUT 4 /* to be raised when a struct here or in board.h changes */
+#define BOARD_LAYOUT 5 /* to be raised when a struct here or in board.h changes */
 
 #define BOARD_PAGE_SLOTS  8 /* blocks in one page */
 #define BOARD_TOUCH_WORDS (BOARD_SLOTS / BOARD_PAGE_SLOTS / 64)
@@ -36,6 +37,7 @@ struct board {
 	/* A bit for each page of blocks that was asked for. */
 	_Atomic uint64_t touched[BOARD_INSTANCES][BOARD_THREADS][BOARD_TOUCH_WORDS];
 	struct board_vip vips[BOARD_MAX_VIPS];
+	struct board_certs certs;
 	struct board_pulse pulses[BOARD_INSTANCES][BOARD_THREADS];
 	struct board_event events[BOARD_EVENTS];
 	struct board_name names[BOARD_SLOTS];
