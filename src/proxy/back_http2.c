@@ -121,7 +121,7 @@ static int http2_send(struct exchange *x, struct str body, bool end)
 	struct up_stream *st = x->up2;
 	struct up_conn *c = st->conn;
 	const nghttp2_data_provider source = { .source.ptr = st, .read_callback = up_session_read };
-	size_t n = fields_of(x, x->thread->up, c->tls);
+	size_t n = fields_of(x, x->thread->up, c->s.layer != NULL);
 
 	errno = ENOMEM;
 	if (n == 0 || flow_add(&st->out, body.s, body.len) != OK)

@@ -48,7 +48,6 @@ struct up_conn {
 	bool used;     /* it carried one */
 	bool proved;   /* it answered one */
 	bool suspect;  /* a request has timed out, a PING is not answered yet */
-	bool tls;
 	bool pending;  /* on up_thread's list */
 	bool in_block; /* part of a header block has come, its text lies in `saved` */
 	struct stream s;
@@ -70,6 +69,7 @@ struct up_conn {
 	enum fail_why why;   /* it is to end for that */
 	struct h2_text text; /* of the header block that is coming */
 	char *saved;
+	char *host; /* tls_back_host of its requests; NULL: none */
 };
 
 struct up_stream {

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "net/sock.h"
 #include "proxy/back_http2.h"
+#include "proxy/tls_back.h"
 
 static void settle(struct up_conn *c);
 
@@ -56,6 +57,7 @@ void up_thread_reap(struct up_thread *up)
 		STAILQ_REMOVE_HEAD(&up->dead_conns, dead);
 		nghttp2_session_del(c->session);
 		free(c->saved);
+		free(c->host);
 		c->magic = 0;
 		slab_put(&up->conn_slab, c);
 	}
@@ -381,15 +383,32 @@ void up_serve(struct server *s)
 	enum fail_why why = FAIL_NONE;
 	struct up_stream *st;
 	struct up_conn *c;
+	unsigned n;
 
 	s->users++;
-	while ((st = TAILQ_FIRST(&s->waiting)) != NULL && (c = up_conn_find(st->x)) != NULL) {
-		up_stream_take(st, c);
-		attempt_ready(st->x);
+	for (n = s->nwaiting; n > 0 && (st = TAILQ_FIRST(&s->waiting)) != NULL; n--) {
+		c = up_conn_find(st->x);
+		if (c != NULL) {
+			up_stream_take(st, c);
+			attempt_ready(st->x);
+		} else if (tls_back_host(st->x).len > 0) {
+			/* Those behind it may be for the host that the connection is for. */
+			TAILQ_REMOVE(&s->waiting, st, link);
+			TAILQ_INSERT_TAIL(&s->waiting, st, link);
+		} else {
+			break;
+		}
 	}
+	st = TAILQ_FIRST(&s->waiting);
 	if (st != NULL && up_conn_more(st->x, &why) != OK && s->nconns == 0)
 		fail_waiting(s, why);
 	server_unuse(s);
+}
+
+/* Whether the server has shown itself to be who x's has to be. */
+static bool is_for(const struct up_conn *c, const struct exchange *x)
+{
+	return c->s.layer == NULL || str_eq(tls_back_host(x), str_from(c->host));
 }
 
 struct up_conn *up_conn_find(struct exchange *x)
@@ -399,7 +418,7 @@ struct up_conn *up_conn_find(struct exchange *x)
 
 	for (c = TAILQ_FIRST(&s->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->tls != x->pool->conf->tls.on || !takes_more(c))
+		if (!takes_more(c) || !is_for(c, x))
 			continue;
 		/* As on HTTP/1.1: what cannot be sent twice is not sent where the end, or a GOAWAY,
 		 * lies there already. The event that tells of it is on its way. */
@@ -423,31 +442,65 @@ static void begin(struct up_conn *c)
 	up_conn_pend(c);
 }
 
+/* Goes on with what comes before the first frame; false while it lasts, or when it came to nothing.
+ */
+static bool prepare(struct up_conn *c)
+{
+	int err;
+
+	if (c->state == UP_CONNECTING) {
+		if (!c->s.writable && !c->s.broken)
+			return false;
+		err = net_connect_error(c->s.io.fd);
+		if (err != 0) {
+			up_conn_lost(c, fail_errno(err));
+			return false;
+		}
+		c->state = UP_HANDSHAKE;
+	}
+	if (c->s.layer != NULL) {
+		err = tls_back_handshake(c->server, &c->s);
+		if (err == ERR_AGAIN)
+			return false;
+		if (err == OK && !str_eq(tls_alpn(&c->s), STR("h2"))) { /* RFC 9113, 3.2 */
+			tls_back_failed(c->server, "the server did not agree to HTTP/2 (ALPN h2)");
+			err = ERR_REFUSED;
+		}
+		if (err != OK) {
+			up_conn_lost(c, FAIL_TLS);
+			return false;
+		}
+	}
+	begin(c);
+	return c->state != UP_CLOSED;
+}
+
 static void up_event(struct loop_io *io, uint32_t events)
 {
 	struct up_conn *c = CONTAINER_OF(io, struct up_conn, s.io);
 
 	CHECK_MAGIC(c, UP_MAGIC);
 	stream_events(&c->s, events);
-	if (c->state == UP_CONNECTING) {
-		int err;
-
-		if (!c->s.writable && !c->s.broken)
-			return;
-		err = net_connect_error(c->s.io.fd);
-		if (err != 0) {
-			up_conn_lost(c, fail_errno(err));
-			return;
-		}
-		begin(c);
-		if (c->state == UP_CLOSED)
-			return;
-	}
+	if (c->state < UP_PREFACE && !prepare(c))
+		return;
 	if (c->s.writable && !flow_empty(&c->s.out) && stream_flush(&c->s) != OK)
 		c->s.broken = c->s.readable = true; /* reading tells why */
 	read_conn(c);
 	if (c->state != UP_CLOSED && nghttp2_session_want_write(c->session))
 		up_conn_pend(c);
+}
+
+/* TLS by x's pool, whose first bytes wait for the connection to be there. */
+static bool secure(struct up_conn *c, struct exchange *x, enum fail_why *why)
+{
+	const struct str host = tls_back_host(x);
+
+	if (x->pool->tls == NULL)
+		return true;
+	if (host.len > 0 && (c->host = strndup(host.s, host.len)) == NULL)
+		return false;
+	*why = FAIL_TLS;
+	return tls_back_start(x, &c->s) == OK;
 }
 
 static int open_conn(struct exchange *x, enum fail_why *why)
@@ -478,9 +531,10 @@ static int open_conn(struct exchange *x, enum fail_why *why)
 	stream_init(&c->s, fd, up_event);
 	c->s.writable = false;
 	c->timer.fn = timed_out;
-	if (loop_add(t->loop, &c->s.io, STREAM_EVENTS) != OK) {
-		net_close(fd);
-		slab_put(&t->up->conn_slab, c);
+	if (loop_add(t->loop, &c->s.io, STREAM_EVENTS) != OK || !secure(c, x, why)) {
+		stream_close(&c->s, false);
+		STAILQ_INSERT_TAIL(&t->up->dead_conns, c, dead);
+		loop_defer(t->loop, &t->reaper);
 		return ERR_SYSTEM;
 	}
 	s->users++;

@@ -170,7 +170,8 @@ int certs_prove(struct certs *c, const struct conf *conf, char *why, size_t why_
 
 		if (!conf->pools[i].tls.on)
 			continue;
-		s = certs_pool(c, &conf->pools[i].tls, NULL, text, sizeof(text));
+		s = certs_pool(c, &conf->pools[i].tls, CERTS_ALPN(&conf->pools[i]), text,
+		               sizeof(text));
 		if (s == NULL) {
 			snprintf(why, why_size, "pools.%s.tls: %s", conf->pools[i].name.s, text);
 			return ERR_INVALID;

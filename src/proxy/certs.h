@@ -30,6 +30,7 @@ void certs_drop(struct certs *c); /* any thread; NULL is allowed */
 /* The context of a listener, index in conf->listeners; NULL with why. */
 struct tls_server *certs_listener(struct certs *c, const struct conf *conf, uint32_t index,
                                   char *why, size_t why_size);
+#define CERTS_ALPN(pool) ((pool)->protocol == POOL_H2 ? "\2h2" : NULL)
 /* What a pool's servers are spoken to with. alpn: "\2h2" … or NULL. */
 struct tls_client *certs_pool(const struct certs *c, const struct conf_pool_tls *tls,
                               const char *alpn, char *why, size_t why_size);

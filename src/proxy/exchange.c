@@ -86,8 +86,7 @@ void exchange_timer(struct loop_timer *timer)
 	case X_RESPONSE:
 		if (x->front->room(x)) {
 			x->last_fail = FAIL_TIMEOUT;
-			stat_add(&x->server->stat->c[STAT_RESPONSE_ERRORS], 1);
-			exchange_cut(x, "the server stopped in the middle of its response");
+			response_failed(x, FAIL_TIMEOUT);
 		} else {
 			exchange_cut(x, "the client does not read");
 		}
@@ -219,6 +218,13 @@ void exchange_cut(struct exchange *x, const char *why)
 	exchange_end(x, false);
 }
 
+enum grpc_status exchange_grpc_status(const struct exchange *x, unsigned status)
+{
+	/* What the server meant by its reset is worth more than that it did. */
+	return x->last_fail == FAIL_STREAM && status == 502 ? grpc_status_reset(x->reset_code)
+	                                                    : grpc_status_http(status);
+}
+
 static void send_page(struct exchange *x, unsigned status, const char *reason, bool close)
 {
 	const struct error_page page = {
@@ -237,7 +243,11 @@ static void send_page(struct exchange *x, unsigned status, const char *reason, b
 	};
 	struct buf out = BUF_INIT;
 
-	error_page_write(&page, &out);
+	if (x->grpc)
+		grpc_page(exchange_grpc_status(x, status),
+		          str_from(x->trusted ? reason : http_status_text(status)), x->id, &out);
+	else
+		error_page_write(&page, &out);
 	if (!out.failed)
 		x->front->page(x, str_n(out.p, out.len));
 	buf_free(&out);

@@ -10,6 +10,7 @@
 
 #include "proxy/client.h"
 #include "proxy/front.h"
+#include "proxy/grpc.h"
 #include "proxy/listener.h"
 #include "proxy/upstream.h"
 
@@ -131,6 +132,8 @@ void exchange_fail(struct exchange *x, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Answers with that, and ends. fields: lines of the head, each with its CRLF. */
 void exchange_answer(struct exchange *x, unsigned status, const char *fields, struct str body);
+/* What gRPC's clients are told where others get this status; enum grpc_status. */
+enum grpc_status exchange_grpc_status(const struct exchange *x, unsigned status);
 /* The client is gone, or the response cannot be completed: both connections end. */
 void exchange_cut(struct exchange *x, const char *why);
 /* Counts what passed since the last time: of what lasts, not only at its end. */

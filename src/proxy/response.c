@@ -6,12 +6,9 @@
 #include "base/err.h"
 #include "proxy/exchange.h"
 
-/* The response is whole: the server is free, the client may still have to take some of it. */
-static void response_done(struct exchange *x)
+/* Nothing more follows: the server is free, the client may still have to take some of it. */
+static void response_over(struct exchange *x, bool keep)
 {
-	const bool keep = x->request_done && !x->upstream_close && x->back->room(x);
-
-	attempt_succeeded(x);
 	if (!x->request_done)
 		x->response_close = true;
 	attempt_release(x, keep);
@@ -21,6 +18,15 @@ static void response_done(struct exchange *x)
 		return;
 	}
 	exchange_end(x, true);
+}
+
+/* The response is whole. */
+static void response_done(struct exchange *x)
+{
+	const bool keep = x->request_done && !x->upstream_close && x->back->room(x);
+
+	attempt_succeeded(x);
+	response_over(x, keep);
 }
 
 static void broken(struct exchange *x, const char *why)
@@ -261,16 +267,41 @@ void response_heads(struct exchange *x, struct str data, bool end)
 	}
 }
 
+/* A response that has begun ends early: gRPC's clients can be told why, others see it cut. */
+static void ends_early(struct exchange *x, enum fail_why why, const char *text)
+{
+	struct buf lines = BUF_INIT;
+
+	x->last_fail = (uint8_t)why;
+	if (!x->grpc || x->front->trailers == NULL || x->rbody == HTTP_BODY_LENGTH) {
+		broken(x, text);
+		return;
+	}
+	stat_add(&x->server->stat->c[STAT_RESPONSE_ERRORS], 1);
+	x->reason = x->reason != NULL ? x->reason : strdup(text);
+	grpc_lines(exchange_grpc_status(x, why == FAIL_TIMEOUT ? 504 : 502),
+	           str_from(x->trusted ? text : "the response ended early"), &lines);
+	if (lines.failed) {
+		exchange_cut(x, text);
+	} else if (x->front->trailers(x, buf_str(&lines))) {
+		x->upstream_close = true;
+		response_over(x, false);
+	}
+	buf_free(&lines);
+}
+
 void response_failed(struct exchange *x, enum fail_why why)
 {
 	if (x->state == X_SENT)
 		attempt_failed(x, why);
+	else if (why == FAIL_TIMEOUT)
+		ends_early(x, why, "the server stopped in the middle of its response");
 	else if (why == FAIL_STREAM)
-		broken(x, "the server reset the request in the middle of its response");
+		ends_early(x, why, "the server reset the request in the middle of its response");
 	else if (why == FAIL_BAD_RESPONSE || why == FAIL_HTTP2)
-		broken(x, "the server violated HTTP/2 in the middle of its response");
+		ends_early(x, why, "the server violated HTTP/2 in the middle of its response");
 	else
-		broken(x, "the server closed in the middle of its response");
+		ends_early(x, why, "the server closed in the middle of its response");
 }
 
 void response_end(struct exchange *x, ssize_t err)

@@ -295,7 +295,7 @@ static bool pool_tls(struct pool *p, struct snapshot *snap)
 
 	if (!p->conf->tls.on)
 		return true;
-	tls = certs_pool(snap->certs, &p->conf->tls, NULL, why, sizeof(why));
+	tls = certs_pool(snap->certs, &p->conf->tls, CERTS_ALPN(p->conf), why, sizeof(why));
 	if (tls == NULL) {
 		log_error("tls_lost", p->conf->name.s, "%s", why);
 		return false;

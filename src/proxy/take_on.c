@@ -86,6 +86,8 @@ static bool is_idempotent(enum http_method m)
 
 static void note_request(struct exchange *x, const struct http_head *h)
 {
+	const struct http_field *type = http_field(h, HTTP_FIELD_CONTENT_TYPE);
+
 	x->method = (uint8_t)h->method;
 	x->minor = (uint8_t)h->minor;
 	x->client_close = h->close;
@@ -96,6 +98,7 @@ static void note_request(struct exchange *x, const struct http_head *h)
 	if (x->body == HTTP_BODY_LENGTH && x->body_left == 0)
 		x->body = HTTP_BODY_NONE;
 	x->request_done = x->body == HTTP_BODY_NONE;
+	x->grpc = !x->front->framed && type != NULL && grpc_is_type(type->value);
 	x->repeatable = x->request_done && is_idempotent(h->method) && !x->upgrade;
 	http_chunked_init(&x->chunked);
 	x->bytes_in = h->size;

@@ -28,19 +28,31 @@ static struct str configured_name(struct str address)
 	return inet_pton(AF_INET, text, &ip) == 1 ? STR_NONE : host;
 }
 
-/* Whom the server has to be: as configured, else its name there, else the host that was asked for,
- * else its address. */
-static void server_name(const struct exchange *x, char out[NAME_LEN])
+/* Whom the server has to be as configured, or by its name there; empty: neither tells. */
+static struct str known_name(const struct exchange *x)
 {
 	const struct snapshot *snap = x->view->snap;
 	const struct conf_server *conf =
 	    x->server->slot < snap->slots ? snap->by_slot[x->server->slot] : NULL;
 	struct str name = x->pool->conf->tls.server_name;
 
-	if (name.len == 0 && conf != NULL)
-		name = configured_name(conf->address_text);
+	return name.len == 0 && conf != NULL ? configured_name(conf->address_text) : name;
+}
+
+struct str tls_back_host(const struct exchange *x)
+{
+	if (x->pool->tls == NULL || known_name(x).len > 0)
+		return STR_NONE;
+	return http_host_name(x->host);
+}
+
+/* The same, else the host that was asked for, else the server's address. */
+static void server_name(const struct exchange *x, char out[NAME_LEN])
+{
+	struct str name = known_name(x);
+
 	if (name.len == 0)
-		name = http_host_name(x->host);
+		name = tls_back_host(x);
 	if (name.len > 1 && name.s[0] == '[') { /* an IPv6 address in a Host field */
 		name.s++;
 		name.len -= 2;
@@ -58,7 +70,7 @@ static void server_name(const struct exchange *x, char out[NAME_LEN])
 	}
 }
 
-static void failed(struct server *server, const char *why)
+void tls_back_failed(struct server *server, const char *why)
 {
 	const char *name =
 	    board_slot_name(server->thread->proxy->role->board, BOARD_SERVER, server->slot);
@@ -79,9 +91,9 @@ int tls_back_start(struct exchange *x, struct stream *s)
 	server_name(x, name);
 	err = tls_connect(s, x->pool->tls, name, &x->server->session);
 	if (err == ERR_INVALID)
-		failed(x->server, "there is no name to verify: set server_name");
+		tls_back_failed(x->server, "there is no name to verify: set server_name");
 	else if (err != OK)
-		failed(x->server, "out of memory");
+		tls_back_failed(x->server, "out of memory");
 	return err;
 }
 
@@ -92,6 +104,6 @@ int tls_back_handshake(struct server *server, struct stream *s)
 	if (err == OK)
 		err = tls_handshake(s);
 	if (err != OK && err != ERR_AGAIN)
-		failed(server, tls_why(s));
+		tls_back_failed(server, tls_why(s));
 	return err;
 }

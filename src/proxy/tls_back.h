@@ -12,4 +12,10 @@ int tls_back_start(struct exchange *x, struct stream *s);
  * server->tls_why, and told to the log. */
 int tls_back_handshake(struct server *server, struct stream *s);
 
+/* The handshake failed, or what it agreed on will not do: kept and told as above. */
+void tls_back_failed(struct server *server, const char *why);
+/* The host of x's request where that is who the server has to be: connections are shared only by
+ * requests that agree on it. Empty: the configuration tells. */
+struct str tls_back_host(const struct exchange *x);
+
 #endif
