@@ -81,6 +81,9 @@ void verify_acme_warnings(struct load *l);
 void verify_tls(struct load *l);
 /* Ciphers, suites and groups are known; n: the map of `tls`. */
 void verify_tls_names(struct load *l, const struct conf_tls *t, const struct node *n);
+/* verify_certs.c: files are there and hold what they should; n: the map of `tls`. */
+void verify_cert_files(struct load *l, const struct conf_tls *t, const struct node *n);
+void verify_pool_files(struct load *l, const struct conf_pool_tls *t, const struct node *n);
 /* warn.c: what is allowed and undermines availability. */
 void verify_warnings(struct load *l);
 void verify_check_warnings(struct load *l, const struct conf_check *c, const struct node *check);

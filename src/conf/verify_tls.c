@@ -96,6 +96,9 @@ static void verify_listener(struct load *l, const struct conf_listener *c, const
 	for (uint32_t i = 0; certs && i < c->tls.ncerts; i++) {
 		find_issuer(l, (struct conf_cert *)&c->tls.certs[i], item_of(certs, i));
 	}
+	if (tls) {
+		verify_cert_files(l, &c->tls, tls);
+	}
 	if (c->redirect_https && c->tls.on) {
 		problem_error(l->problems, redirect->key_at,
 		              "\"redirect_https\" is for a listener without \"tls\": this one would "
@@ -107,5 +110,8 @@ void verify_tls(struct load *l)
 {
 	for (uint32_t i = 0; i < l->conf->nlisteners; i++) {
 		verify_listener(l, &l->conf->listeners[i], l->listeners[i]);
+	}
+	for (uint32_t i = 0; i < l->conf->npools; i++) {
+		verify_pool_files(l, &l->conf->pools[i].tls, node_get(l->pools[i], "tls"));
 	}
 }
