@@ -20,6 +20,10 @@ void status_cell_since(struct out_table *t, const struct status_page *p, const j
 /* "a, b" from an array of strings; `none` for an empty one. */
 void status_cell_list(struct out_table *t, const json_t *list, const char *none);
 
+/* --- status_certs.c ------------------------------------------------------------------------- */
+
+void status_put_certs(struct status_page *p, const json_t *status);
+
 /* --- status_vips.c -------------------------------------------------------------------------- */
 
 void status_put_vips(struct status_page *p, const json_t *vips);

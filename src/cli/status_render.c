@@ -274,6 +274,7 @@ void status_render(const json_t *status, bool colour, unsigned width, struct buf
 	status_put_vips(&p, json_object_get(status, "virtual_ips"));
 	status_put_checks(&p, json_object_get(status, "checks"));
 	put_listeners(&p, json_object_get(status, "listeners"));
+	status_put_certs(&p, status);
 	put_routes(&p, json_object_get(status, "routes"));
 	put_pools(&p, json_object_get(status, "pools"));
 	put_servers(&p, json_object_get(status, "servers"));

@@ -12,6 +12,7 @@
 #include "core/explain.h"
 #include "ipc/msg.h"
 #include "stat/board.h"
+#include "stat/cert.h"
 
 struct jw;
 
@@ -77,6 +78,11 @@ void view_events(const struct api *a, uint64_t since, uint64_t limit, struct buf
 
 /* Virtual IPs and named checks, as members of a document. */
 void view_vips(const struct api *a, struct jw *w);
+/* Certificates, and where the local authority is. */
+void view_certificates(const struct api *a, struct jw *w);
+/* Tells those that are refused or near their end; returns how many further ones there are. */
+typedef void view_cert_fn(void *arg, const char *origin, const char *why);
+uint32_t view_certs_ill(const struct api *a, view_cert_fn *tell, void *arg);
 void view_checks(const struct api *a, struct jw *w);
 /* The short form for live views. */
 void view_vips_brief(const struct api *a, struct jw *w);

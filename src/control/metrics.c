@@ -446,4 +446,5 @@ void metrics_write(const struct api *a, struct buf *out)
 	traffic(a, out);
 	servers(a, out);
 	metrics_vips(a, out);
+	metrics_certs(a, out);
 }

@@ -16,6 +16,8 @@ void metrics_line(struct buf *out, struct str name, const char *labels, uint64_t
 void metrics_single(struct buf *out, const char *name, const char *type, const char *help,
                     uint64_t value);
 
+/* Certificates. */
+void metrics_certs(const struct api *a, struct buf *out);
 /* Virtual IPs and named checks. */
 void metrics_vips(const struct api *a, struct buf *out);
 

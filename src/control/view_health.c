@@ -166,6 +166,23 @@ static void vip_parts(struct verdict *v, const struct api *a)
 	}
 }
 
+/* --- certificates --------------------------------------------------------------------------- */
+
+static void cert_part(void *arg, const char *origin, const char *why)
+{
+	part(arg, HEALTH_DEGRADED, STR("certificate"), str_from(origin), why);
+}
+
+static void cert_parts(struct verdict *v, const struct api *a)
+{
+	uint32_t more = view_certs_ill(a, cert_part, v);
+	char text[64];
+
+	snprintf(text, sizeof(text), "%u more certificates are not well", more);
+	if (more > 0)
+		part(v, HEALTH_DEGRADED, STR("certificate"), STR("others"), text);
+}
+
 enum health view_health(const struct api *a, struct buf *out)
 {
 	const struct board_node *n = board_node(a->board);
@@ -186,6 +203,7 @@ enum health view_health(const struct api *a, struct buf *out)
 		     "the last reload was refused; the configuration before it is in force");
 	pool_parts(&v, a);
 	vip_parts(&v, a);
+	cert_parts(&v, a);
 	if (out != NULL) {
 		buf_printf(out, "{\"state\":\"%s\",\"node\":", health_name[v.worst]);
 		buf_json(out, str_from(n->node));

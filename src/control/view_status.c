@@ -218,6 +218,7 @@ void view_status(const struct api *a, struct buf *out)
 	put_roles(a, &w, "roles");
 	view_vips(a, &w);
 	view_checks(a, &w);
+	view_certificates(a, &w);
 	put_listeners(a, &w);
 	put_routes(a, &w);
 	put_pools(a, &w);
