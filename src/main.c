@@ -37,6 +37,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_diff,
 	&cmd_schema,
 	&cmd_status,
+	&cmd_connections,
 	&cmd_top,
 	&cmd_events,
 	&cmd_explain,

@@ -17,7 +17,6 @@
 #include "ipc/msg.h"
 
 #define WAIT_DEFAULT (5 * 60 * NS_PER_S)
-#define WAIT_MAX_S   (7 * 24 * 3600ULL)
 #define POLL_NS      (200 * NS_PER_MS)
 
 /* What the servers of a target do now. */
@@ -27,35 +26,6 @@ struct order_view {
 	uint64_t up;
 	const char *reason; /* of one that is not up; lives as long as the answer */
 };
-
-/* "500ms", "30s", "5m", "2h". */
-static int parse_span(const char *text, uint64_t *ret)
-{
-	static const struct {
-		const char *unit;
-		uint64_t ns;
-	} units[] = {
-		{ "ms", NS_PER_MS }, /* before "s" */
-		{ "s", NS_PER_S },
-		{ "m", 60 * NS_PER_S },
-		{ "h", 3600 * NS_PER_S },
-	};
-	struct str s = str_from(text);
-
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		struct str unit = str_from(units[i].unit);
-		uint64_t n;
-
-		if (!str_ends(s, unit))
-			continue;
-		s.len -= unit.len;
-		if (str_to_u64(s, WAIT_MAX_S * NS_PER_S / units[i].ns, &n) != OK)
-			return ERR_INVALID;
-		*ret = n * units[i].ns;
-		return OK;
-	}
-	return ERR_INVALID;
-}
 
 static bool is_meant(const json_t *server, const char *target)
 {
@@ -249,7 +219,7 @@ static int parse_order(const struct cli_command *c, const struct cli_args *a,
 		        c->name, a->argv[0]);
 		return CLI_USAGE;
 	}
-	if (!waits || parse_span(a->argv[targets], limit) != OK) {
+	if (!waits || cli_span(a->argv[targets], limit) != OK) {
 		fprintf(stderr,
 		        "holdfast: %s: \"%s\" is not a duration after --wait, such as 30s\n",
 		        c->name, a->argv[targets]);
@@ -258,28 +228,89 @@ static int parse_order(const struct cli_command *c, const struct cli_args *a,
 	return CLI_WELL;
 }
 
-static int give_order(const struct cli_command *c, struct cli_args *a)
+/* Its time is over: what is still open on the target is ended. */
+static int end_connections(const struct cli_args *a, const struct order_target *t, uint64_t after,
+                           json_t *result)
+{
+	json_t *answer = NULL;
+	uint64_t ended;
+	char span[32];
+	int status = cli_call(a, "POST", "/api/v1/connections/end",
+	                      json_pack("{s:s}", "target", t->target), &answer);
+
+	if (status != CLI_WELL) {
+		json_decref(answer);
+		return status;
+	}
+	ended = view_number(answer, "ended");
+	put_count(result, "ended", ended);
+	clock_format_span(after, span);
+	if (!a->json)
+		printf("%s: %llu ended that %s still open after %s\n", t->what,
+		       (unsigned long long)ended, ended == 1 ? "was" : "were", span);
+	json_decref(answer);
+	return CLI_WELL;
+}
+
+/* Waits for the effect, and where --kill-after says so does not wait for ever. */
+static int see_effect(const struct cli_command *c, struct cli_args *a, const struct order_target *t,
+                      uint64_t limit, bool kill, json_t *result)
 {
 	bool ready = strcmp(c->name, "ready") == 0;
-	uint64_t limit = WAIT_DEFAULT;
 	char missing[256] = "";
+	int status;
+
+	fflush(stdout);
+	status = wait_for_effect(a, t->judge, t->target, ready, limit, result, missing,
+	                         sizeof(missing));
+	if (status == CLI_FAILED && kill && json_is_false(json_object_get(result, "reached")))
+		return end_connections(a, t, limit, result);
+	if (status != CLI_UNREACHABLE && !a->json)
+		print_outcome(t->what, ready ? t->ready : t->drained, result, status, missing);
+	return status;
+}
+
+/* The time of --kill-after, where it is given; false: usage. */
+static bool parse_kill(const struct cli_command *c, const struct cli_args *a, bool *kill,
+                       uint64_t *limit)
+{
+	const char *after =
+	    strcmp(c->name, "drain") == 0 ? cli_option(c, a, "--kill-after") : NULL;
+
+	*kill = after != NULL;
+	if (after == NULL)
+		return true;
+	if (cli_option(c, a, "--node") != NULL) {
+		fprintf(stderr, "holdfast drain: --kill-after is for servers and pools, not for "
+		                "--node\n");
+		return false;
+	}
+	if (cli_span(after, limit) == OK)
+		return true;
+	fprintf(stderr,
+	        "holdfast drain: \"%s\" is not a duration after --kill-after, such as 30s\n",
+	        after);
+	return false;
+}
+
+static int give_order(const struct cli_command *c, struct cli_args *a)
+{
+	uint64_t limit = WAIT_DEFAULT;
+	bool kill;
 	json_t *result = NULL;
 	struct order_target t;
 	int status = parse_order(c, a, &t, &limit);
 
+	if (status == CLI_WELL && !parse_kill(c, a, &kill, &limit))
+		status = CLI_USAGE;
 	if (status != CLI_WELL)
 		return status;
 	status = cli_call(a, "POST", "/api/v1/order",
 	                  json_pack("{s:s, s:s}", "target", t.target, "order", c->name), &result);
 	if (status == CLI_WELL && !a->json)
 		puts(*view_text(result, "text") != '\0' ? view_text(result, "text") : "done");
-	if (status == CLI_WELL && cli_option(c, a, "--wait") != NULL) {
-		fflush(stdout);
-		status = wait_for_effect(a, t.judge, t.target, ready, limit, result, missing,
-		                         sizeof(missing));
-		if (status != CLI_UNREACHABLE && !a->json)
-			print_outcome(t.what, ready ? t.ready : t.drained, result, status, missing);
-	}
+	if (status == CLI_WELL && (kill || cli_option(c, a, "--wait") != NULL))
+		status = see_effect(c, a, &t, limit, kill, result);
 	if (a->json && result != NULL)
 		cli_print_json(result);
 	json_decref(result);
@@ -294,6 +325,7 @@ static int give_order(const struct cli_command *c, struct cli_args *a)
 
 static const struct cli_option drain_options[] = {
 	WAIT_OUT,
+	{ "--kill-after", 0, "DURATION", "wait so long at most, then end what is still open on it" },
 	{ "--node", 0, NULL, "the node itself: it hands its virtual IPs over and takes none" },
 	{ NULL },
 };
@@ -319,7 +351,10 @@ const struct cli_command cmd_drain = {
 	    "established connections are kept as far as virtual_ips.NAME.handover says.\n\n"
 	    "The order survives reloads and restarts until `holdfast ready` takes it back. With "
 	    "--wait, exits 1 when requests are still open (with --node: an address is still held, "
-	    "or connections to it are kept here) after DURATION; the order stays.",
+	    "or connections to it are kept here) after DURATION; the order stays. With "
+	    "--kill-after it waits as well, and when the time is over ends what is still open on the "
+	    "server or pool and says how many those were: `holdfast connections --pool` lists the "
+	    "long-lived ones among them.",
 	.options = drain_options,
 	.max_args = 2,
 	.run = give_order,

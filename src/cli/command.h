@@ -7,6 +7,7 @@
 #define CLI_COMMAND_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Exit statuses, a contract. */
 enum cli_exit { CLI_WELL = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_UNREACHABLE = 3 };
@@ -52,6 +53,8 @@ extern const struct cli_command *const cli_commands[]; /* ends with NULL; in src
 int cli_main(int argc, char **argv);
 /* Value of an option, NULL when not given. */
 const char *cli_option(const struct cli_command *c, const struct cli_args *a, const char *name);
+/* "500ms", "30s", "5m", "2h", "1d" in ns, at most a week. OK or ERR_INVALID. */
+int cli_span(const char *text, uint64_t *ret);
 bool cli_colour(int fd); /* a terminal and no NO_COLOR */
 
 #endif

@@ -7,6 +7,7 @@
 
 extern const struct cli_command cmd_check;
 extern const struct cli_command cmd_completion;
+extern const struct cli_command cmd_connections;
 extern const struct cli_command cmd_diff;
 extern const struct cli_command cmd_disable;
 extern const struct cli_command cmd_drain;

@@ -36,8 +36,9 @@ struct api_request {
 
 /* What the parent is to be asked. */
 struct api_change {
-	enum ipc_type type; /* IPC_RELOAD, IPC_UPGRADE, IPC_ORDER, IPC_SWITCHOVER */
+	enum ipc_type type; /* IPC_RELOAD, IPC_UPGRADE, IPC_ORDER, IPC_SWITCHOVER, IPC_LIST */
 	union {
+		struct ipc_list list;
 		struct ipc_order order;
 		struct ipc_switchover switchover;
 	};
@@ -56,6 +57,9 @@ int api_handle(const struct api *a, const struct api_request *q, struct api_answ
 /* The answer to a change from the parent's result. */
 void api_result(const struct api_change *change, const struct ipc_result *r,
                 struct api_answer *ans);
+/* The same for LIST: files hold the rows. */
+void api_listed(const struct api_change *change, const struct ipc_listed *n, const int *files,
+                int nfiles, struct api_answer *ans);
 /* {"error": …} with that status. */
 void api_error(struct api_answer *ans, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -9,8 +9,8 @@
 #include "control/api_impl.h"
 #include "control/jw.h"
 
-static int ask_parent(const struct api *a, struct api_answer *ans, struct api_change *change,
-                      enum ipc_type type)
+int api_ask_parent(const struct api *a, struct api_answer *ans, struct api_change *change,
+                   enum ipc_type type)
 {
 	if (a->orphan) {
 		api_error(ans, 503,
@@ -26,14 +26,14 @@ int api_post_reload(const struct api *a, const struct api_request *q, struct api
                     struct api_change *change)
 {
 	(void)q;
-	return ask_parent(a, ans, change, IPC_RELOAD);
+	return api_ask_parent(a, ans, change, IPC_RELOAD);
 }
 
 int api_post_upgrade(const struct api *a, const struct api_request *q, struct api_answer *ans,
                      struct api_change *change)
 {
 	(void)q;
-	return ask_parent(a, ans, change, IPC_UPGRADE);
+	return api_ask_parent(a, ans, change, IPC_UPGRADE);
 }
 
 static int order_of(const char *name)
@@ -95,7 +95,7 @@ int api_post_order(const struct api *a, const struct api_request *q, struct api_
 	if (order_is_fine(a->conf, target, order, ans)) {
 		change->order.order = (uint32_t)order;
 		strcpy(change->order.target, target);
-		ret = ask_parent(a, ans, change, IPC_ORDER);
+		ret = api_ask_parent(a, ans, change, IPC_ORDER);
 	}
 	json_decref(json);
 	return ret;
@@ -158,7 +158,7 @@ int api_post_switchover(const struct api *a, const struct api_request *q, struct
 		snprintf(change->switchover.vip, sizeof(change->switchover.vip), "%s", vip);
 		snprintf(change->switchover.to, sizeof(change->switchover.to), "%s",
 		         node != NULL ? node : "");
-		ret = ask_parent(a, ans, change, IPC_SWITCHOVER);
+		ret = api_ask_parent(a, ans, change, IPC_SWITCHOVER);
 	}
 	json_decref(json);
 	return ret;

@@ -105,6 +105,7 @@ static void ask(struct control *c, uint64_t request, const struct api_change *ch
 	struct pending *p = pending_find(c, 0);
 	size_t len = change->type == IPC_ORDER        ? sizeof(change->order)
 	             : change->type == IPC_SWITCHOVER ? sizeof(change->switchover)
+	             : change->type == IPC_LIST       ? sizeof(change->list)
 	                                              : 0;
 	struct api_answer ans = { 0 };
 	int err = p != NULL ? OK : ERR_FULL;
@@ -174,6 +175,18 @@ static void on_hook(struct control *c, const struct ipc_msg *m)
 		webhooks_post(c->webhooks, &h);
 }
 
+static void on_listed(struct control *c, struct pending *p, const struct ipc_msg *m)
+{
+	struct ipc_listed n;
+	struct api_answer ans;
+
+	if (!ipc_payload(m, &n, sizeof(n)))
+		n = (struct ipc_listed){ .silent = 1 };
+	api_listed(&p->change, &n, m->fds, m->nfds, &ans);
+	send_answer(c, p->request, &ans);
+	p->id = 0;
+}
+
 static void control_message(struct role *r, struct ipc_msg *m)
 {
 	struct control *c = r->data;
@@ -184,6 +197,10 @@ static void control_message(struct role *r, struct ipc_msg *m)
 	CHECK_MAGIC(c, CONTROL_MAGIC);
 	if (m->type == IPC_HOOK)
 		on_hook(c, m);
+	if (p != NULL && m->type == IPC_LISTED && p->change.type == IPC_LIST) {
+		on_listed(c, p, m);
+		return;
+	}
 	if (p == NULL || (m->type != IPC_RELOADED && m->type != IPC_UPGRADED &&
 	                  m->type != IPC_ORDERED && m->type != IPC_SWITCHED))
 		return;

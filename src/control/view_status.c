@@ -112,6 +112,12 @@ static void put_listeners(const struct api *a, struct jw *w)
 
 		jw_open(w, NULL, '{');
 		jw_str(w, "name", l->name);
+		jw_text(w, "protocol",
+		        l->protocol == PROTOCOL_TCP   ? "tcp"
+		        : l->protocol == PROTOCOL_UDP ? "udp"
+		                                      : "http");
+		if (l->to.len > 0)
+			jw_str(w, "to", l->to);
 		jw_open(w, "bind", '[');
 		for (uint32_t k = 0; k < l->nbind; k++)
 			jw_str(w, NULL, l->bind_text[k]);

@@ -102,6 +102,14 @@ void parent_message(struct child *c, struct ipc_msg *m)
 		if (service_is(c->service, "acme") || from(c, "check", m))
 			exec_request(c, m);
 		break;
+	case IPC_LIST:
+		if (from(c, "control", m))
+			list_request(c, m);
+		break;
+	case IPC_LISTED:
+		if (from(c, "proxy", m))
+			list_answered(c, m);
+		break;
 	case IPC_SWITCHOVER:
 		if (from(c, "control", m))
 			vips_switchover(c, m);

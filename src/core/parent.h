@@ -277,6 +277,26 @@ void certs_adopted(struct parent *p);
 void certs_watch_set(struct parent *p);
 void certs_watch_stop(struct parent *p);
 
+/* --- connections that last (connections.c) -------------------------------------------------- */
+
+#define LISTS_PENDING 8
+#define LIST_CHILDREN 8 /* proxies that are asked */
+
+struct list_ask {
+	struct asker asker;
+	uint32_t id; /* towards the proxies; 0: free */
+	uint64_t until;
+	uint32_t children[LIST_CHILDREN]; /* serials of those yet to answer; 0: none */
+	struct ipc_listed found;
+	int fds[LIST_CHILDREN];
+	unsigned nfds;
+};
+
+void list_request(struct child *c, const struct ipc_msg *m);
+void list_answered(struct child *c, const struct ipc_msg *m);
+void list_child_died(struct child *c);
+void list_tick(struct parent *p);
+
 /* --- what the role vrrp is asked (vips.c) --------------------------------------------------- */
 
 #define VIPS_ASKS 64
@@ -472,6 +492,7 @@ struct parent {
 	struct loop_io signal_io;
 	struct reload reload;
 	struct orders *orders;
+	struct list_ask lists[LISTS_PENDING];
 	struct pending_order pending[ORDERS_PENDING];
 	struct certs certs;
 	struct vips vips;

@@ -362,6 +362,7 @@ void supervise_died(struct child *c, const char *how)
 	if (service_is(s, "proxy"))
 		board_instance_reset(p->board, c->instance);
 	exec_forget(p, c);
+	list_child_died(c);
 	if (service_is(s, "check"))
 		order_check_died(p);
 	if (service_is(s, "vrrp"))
@@ -419,5 +420,6 @@ void supervise_tick(struct parent *p)
 		}
 	}
 	vips_tick(p);
+	list_tick(p);
 	p->ticked = now;
 }

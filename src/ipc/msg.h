@@ -38,8 +38,8 @@
 	X(CERTS, "parent -> proxy, check: the certificates have changed; fd: the store") \
 	X(CERTED, "proxy, check -> parent: err, why") \
 	X(ISSUED, "acme -> parent: its folder has changed; parent -> acme: the proxies have it") \
-	X(LIST, "control -> parent -> proxy: which long-lived connections are open") \
-	X(LISTED, "proxy -> parent -> control: fd: JSON in a memory file")
+	X(LIST, "control -> parent -> proxy: which connections that last are open; ends them") \
+	X(LISTED, "proxy -> parent -> control: counts; fds: rows of JSON in memory files")
 
 enum ipc_type {
 #define IPC_ENUM(name, doc) IPC_##name,
@@ -100,6 +100,23 @@ bool ipc_result(const struct ipc_msg *m, struct ipc_result *ret);
 struct ipc_switchover {
 	char vip[64];
 	char to[64]; /* node; "": the best other one */
+};
+
+/* LIST: connections that last, of each proxy; or, with `end`, those on a server are ended. */
+#define IPC_LIST_MAX 10000 /* rows of one proxy process */
+struct ipc_list {
+	char pool[64];     /* "": any */
+	char server[128];  /* "pool/server"; "": any of the pool's */
+	char listener[64]; /* "": any */
+	uint64_t older_ns; /* than that */
+	uint32_t end;      /* 1: ends what it finds */
+};
+
+/* LISTED, with a memory file each: rows as JSON objects with a comma between two. */
+struct ipc_listed {
+	uint32_t rows;  /* in the files */
+	uint32_t found; /* there were so many */
+	uint32_t silent; /* proxies that did not answer */
 };
 
 /* NODE. Orders for the node itself travel as ORDER with the target IPC_NODE_TARGET. */

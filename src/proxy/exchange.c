@@ -28,39 +28,54 @@ uint64_t exchange_timeout(const struct exchange *x, size_t offset)
 	return ns != 0 ? ns : *(const uint64_t *)((const char *)&x->lconf->timeouts + offset);
 }
 
-void exchange_arm(struct exchange *x)
+/* How long it may take until what is waited for now has come; 0: nothing is waited for. */
+static uint64_t patience(const struct exchange *x)
 {
-	struct loop *l = x->thread->loop;
-	uint64_t ns = 0;
-
 	switch (x->state) {
 	case X_QUEUED: {
-		uint64_t waited = l->now - x->queue_since;
+		uint64_t waited = x->thread->loop->now - x->queue_since;
+		uint64_t ns = x->pool->conf->queue_timeout;
 
-		ns = x->pool->conf->queue_timeout;
-		ns = ns > waited ? ns - waited : 1;
-		break;
+		return ns > waited ? ns - waited : 1;
 	}
 	case X_CONNECTING:
-		ns = EXCHANGE_TIMEOUT(x, connect);
-		break;
+		return EXCHANGE_TIMEOUT(x, connect);
 	case X_SENT:
 		if (!x->request_done && !x->expect && x->back->room(x))
-			ns = EXCHANGE_TIMEOUT(x, request_body);
-		else
-			ns = EXCHANGE_TIMEOUT(x, response);
-		break;
+			return EXCHANGE_TIMEOUT(x, request_body);
+		return EXCHANGE_TIMEOUT(x, response);
 	case X_RESPONSE:
 	case X_FLUSH:
-		ns = EXCHANGE_TIMEOUT(x, response);
-		break;
+		return EXCHANGE_TIMEOUT(x, response);
 	case X_TUNNEL:
-		ns = tunnel_timeout(x);
-		break;
+		return tunnel_timeout(x);
 	default:
-		return;
+		return 0;
 	}
-	loop_timer_set(l, &x->timer, ns);
+}
+
+void exchange_arm(struct exchange *x)
+{
+	uint64_t ns = patience(x);
+
+	if (ns != 0)
+		loop_timer_set(x->thread->loop, &x->timer, ns);
+}
+
+uint64_t exchange_idle(const struct exchange *x)
+{
+	const uint64_t ns = patience(x), now = x->thread->loop->now;
+	const uint64_t left = x->timer.due > now ? x->timer.due - now : 0;
+
+	return x->timer.due != 0 && ns > left ? ns - left : 0;
+}
+
+void exchange_evict(struct exchange *x, const char *why)
+{
+	if (x->state == X_SENT || x->state == X_CONNECTING)
+		attempt_failed(x, FAIL_CLOSED);
+	else
+		exchange_cut(x, why);
 }
 
 void exchange_timer(struct loop_timer *timer)
@@ -202,6 +217,7 @@ void exchange_end(struct exchange *x, bool keep)
 	x->state = X_ENDED;
 	loop_timer_stop(t->loop, &x->timer);
 	tunnel_free(x);
+	TAILQ_REMOVE(&t->exchanges, x, link);
 	attempt_release(x, false);
 	STAILQ_INSERT_TAIL(&t->dead_exchanges, x, dead);
 	loop_defer(t->loop, &t->reaper);

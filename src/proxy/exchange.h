@@ -70,6 +70,7 @@ struct exchange {
 	struct upstream *up;   /* HTTP/1.1: the connection; NULL between attempts */
 	struct up_stream *up2; /* HTTP/2: the stream; NULL between attempts */
 	struct loop_timer timer;
+	TAILQ_ENTRY(exchange) link; /* thread's exchanges, the oldest first */
 	union {
 		TAILQ_ENTRY(exchange) waiting;
 		STAILQ_ENTRY(exchange) dead;
@@ -136,6 +137,10 @@ void exchange_answer(struct exchange *x, unsigned status, const char *fields, st
 enum grpc_status exchange_grpc_status(const struct exchange *x, unsigned status);
 /* The client is gone, or the response cannot be completed: both connections end. */
 void exchange_cut(struct exchange *x, const char *why);
+/* It must leave its server: another one where that is allowed, else the end. */
+void exchange_evict(struct exchange *x, const char *why);
+/* For how long it has been without a byte, as far as its timer tells; ns. */
+uint64_t exchange_idle(const struct exchange *x);
 /* Counts what passed since the last time: of what lasts, not only at its end. */
 void exchange_count(struct exchange *x);
 /* The one place where an exchange ends. keep: the client may send the next request. */

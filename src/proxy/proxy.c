@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "proxy/connections.h"
 #include "proxy/thread.h"
 
 #define TICK (100 * NS_PER_MS)
@@ -223,6 +224,8 @@ static void proxy_message(struct role *r, struct ipc_msg *m)
 {
 	struct proxy *p = r->data;
 
+	if (m->type == IPC_LIST)
+		connections_answer(p, m);
 	if (m->type == IPC_LOGS)
 		set_logs(p, p->current->rc);
 	else if (m->type == IPC_CERTS)

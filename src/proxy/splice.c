@@ -9,8 +9,18 @@
 
 #include "base/err.h"
 
-#define PIPE_SIZE (256 * 1024) /* bytes asked for; a user's limit may leave less */
+/* Bytes asked for, and the least with which a pipe beats copying: a user who has many gets small
+ * ones (pipe-user-pages-soft). */
+#define PIPE_SIZE  (512 * 1024)
+#define PIPE_LEAST (128 * 1024)
 #define MOST      (1024 * 1024)
+
+static void pipe_close(struct pipe *pipe)
+{
+	close(pipe->fds[0]);
+	close(pipe->fds[1]);
+	free(pipe);
+}
 
 struct pipe *pipe_get(struct pipes *p)
 {
@@ -29,14 +39,10 @@ struct pipe *pipe_get(struct pipes *p)
 		return NULL;
 	}
 	(void)fcntl(pipe->fds[1], F_SETPIPE_SZ, PIPE_SIZE);
-	return pipe;
-}
-
-static void pipe_close(struct pipe *pipe)
-{
-	close(pipe->fds[0]);
-	close(pipe->fds[1]);
-	free(pipe);
+	if (fcntl(pipe->fds[1], F_GETPIPE_SZ) >= PIPE_LEAST)
+		return pipe;
+	pipe_close(pipe);
+	return NULL;
 }
 
 void pipe_put(struct pipes *p, struct pipe *pipe)

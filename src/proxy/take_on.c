@@ -22,6 +22,7 @@ struct exchange *exchange_new(struct client *c, bool raw)
 	x->raw = raw;
 	x->client = c;
 	x->thread = t;
+	TAILQ_INSERT_TAIL(&t->exchanges, x, link);
 	x->listener = c->listener;
 	x->view = c->listener->removed ? c->listener->view : t->view;
 	view_use(x->view);

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "proxy/back_http2.h"
+#include "proxy/connections.h"
 #include "proxy/exchange.h"
 #include "proxy/udp_impl.h"
 
@@ -138,9 +139,11 @@ static void on_wake(struct loop *l)
 	struct snapshot *next;
 	enum thread_order order;
 	uint64_t wanted;
-	bool certs;
+	bool certs, listing;
 
 	pthread_mutex_lock(&p->lock);
+	listing = t->listing;
+	t->listing = false;
 	certs = t->certs;
 	t->certs = false;
 	next = t->next;
@@ -160,6 +163,8 @@ static void on_wake(struct loop *l)
 		pthread_cond_broadcast(&p->changed);
 		pthread_mutex_unlock(&p->lock);
 	}
+	if (listing)
+		connections_fill(t, p->list);
 	queue_all(t);
 }
 
@@ -247,6 +252,7 @@ struct thread *thread_start(struct proxy *p, unsigned index)
 	t->loop = loop_new();
 	t->by_slot = calloc(BOARD_MAX_SERVERS, sizeof(struct server *));
 	t->by_pool = calloc(BOARD_MAX_POOLS, sizeof(struct pool_shared *));
+	TAILQ_INIT(&t->exchanges);
 	TAILQ_INIT(&t->clients);
 	TAILQ_INIT(&t->idle);
 	TAILQ_INIT(&t->servers);

@@ -38,8 +38,10 @@ struct thread {
 	enum thread_order order;
 	bool certs;             /* the snapshot has new certificates */
 	uint64_t wanted, acked; /* hand-overs */
+	bool listing;           /* the proxy's list is to be filled in */
 
 	struct view *view;          /* of the present configuration */
+	TAILQ_HEAD(, exchange) exchanges; /* the oldest first */
 	bool closing;               /* retired or draining: each answer is a client's last here */
 	struct client_list clients; /* all of them, the longest idle first among the idle */
 	struct client_list idle;
@@ -104,6 +106,7 @@ struct proxy {
 	int notify; /* eventfd: passive failures for check; -1: none */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
+	struct list *list; /* under the lock: what threads with `listing` fill in */
 	struct loop_timer tick; /* main thread: lets configurations go, ends when drained */
 	const struct role_conf *unused[64]; /* configurations that no thread uses any more */
 	unsigned nunused;

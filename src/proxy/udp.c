@@ -53,6 +53,20 @@ static void note_key(struct udp_batch *b, unsigned i, struct udp_key *key)
 	note_to(&b->m[i].msg_hdr, key);
 }
 
+void udp_key_client(const struct udp_key *key, struct net_addr *ret)
+{
+	*ret = (struct net_addr){ .len = sizeof(ret->in) };
+	ret->sa.sa_family = key->family;
+	ret->in.sin_port = key->port; /* at the same place in IPv6 */
+	if (key->family == AF_INET) {
+		memcpy(&ret->in.sin_addr, key->client, 4);
+		return;
+	}
+	ret->len = sizeof(ret->in6);
+	memcpy(&ret->in6.sin6_addr, key->client, 16);
+	ret->in6.sin6_scope_id = key->scope;
+}
+
 static void put_to(const struct udp_key *key, struct msghdr *m)
 {
 	struct cmsghdr *c;

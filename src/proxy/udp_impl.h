@@ -78,6 +78,8 @@ struct udp_batch {
 	char data[UDP_BATCH][UDP_SIZE];
 };
 
+/* The client's address. */
+void udp_key_client(const struct udp_key *key, struct net_addr *ret);
 /* The session of that key, begun where there is none; NULL: the datagram is lost. */
 struct udp_session *udp_session_get(struct udp_listener *l, const struct udp_key *key);
 /* Sends datagrams 0 … n - 1 of iov to the session's server; what could not go is counted. */

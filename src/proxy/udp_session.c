@@ -92,15 +92,11 @@ static uint32_t choice_load(void *arg, unsigned i)
 static bool choose(struct udp_session *s)
 {
 	struct choice choice = { s };
-	struct net_addr client = { 0 };
+	struct net_addr client;
 	struct balance_pick pick = { .skip = choice_skip, .load = choice_load, .arg = &choice };
 	unsigned turns;
 
-	client.sa.sa_family = s->key.family;
-	if (s->key.family == AF_INET)
-		memcpy(&client.in.sin_addr, s->key.client, 4);
-	else
-		memcpy(&client.in6.sin6_addr, s->key.client, 16);
+	udp_key_client(&s->key, &client);
 	pick.hash = balance_key(s->pool->conf, NULL, &client);
 	for (turns = 0; turns < 8; turns++) {
 		int i = s->pool->eligible > 0 ? balance_pick(s->pool->balance, &pick) : -1;

@@ -74,14 +74,8 @@ static void cut_busy(struct server *s)
 {
 	struct upstream *u;
 
-	while ((u = TAILQ_FIRST(&s->busy)) != NULL) {
-		struct exchange *x = u->x;
-
-		if (x->state == X_SENT || x->state == X_CONNECTING)
-			attempt_failed(x, FAIL_CLOSED);
-		else
-			exchange_cut(x, "the server was disabled");
-	}
+	while ((u = TAILQ_FIRST(&s->busy)) != NULL)
+		exchange_evict(u->x, "the server was disabled");
 	up_server_cut(s);
 }
 
