@@ -16,6 +16,7 @@
 #include "core/self_test.h"
 #include "proxy/explain.h"
 #include "proxy/proxy.h"
+#include "tls/memory.h"
 #include "vrrp/vrrp.h"
 
 /* One row a line, so that changes to the tables do not meet. */
@@ -72,6 +73,7 @@ static int role(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	tls_memory_init();
 	if (argc >= 3 && strcmp(argv[1], "--role") == 0)
 		return role(argv[2], argc - 3, argv + 3);
 	if (argc == 2 && strcmp(argv[1], "--self-test") == 0)
