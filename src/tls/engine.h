@@ -38,6 +38,7 @@ struct tls {
 	struct tls_server *context;
 	uint32_t shown[2]; /* certificates of the store */
 	uint64_t rule;
+	int first_error; /* of a client's certificate that is taken all the same */
 	/* of clients */
 	struct tls_client *client;
 	struct tls_session *session;

@@ -163,6 +163,12 @@ const struct tls_rule_set *tls_rule_find(const struct tls_server *s, struct str 
  * behind is told of it. */
 static int accept_any(int ok, X509_STORE_CTX *x)
 {
+	struct tls *t = tls_current();
+
+	if (!ok && t->first_error == X509_V_OK)
+		t->first_error = X509_STORE_CTX_get_error(x);
+	if (!ok) /* what is found wrong first says most, and the last word would stay */
+		X509_STORE_CTX_set_error(x, t->first_error);
 	return 1;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The TLS layer between two streams: all sizes and kinds of pieces, ends in order and not, sessions,
- * tickets on idle connections, verification. */
+/* The TLS layer between two streams: all sizes and kinds of pieces, ends in order and not,
+ * sessions, tickets on idle connections, verification. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -654,32 +654,6 @@ static void test_two_in_turn(void **state)
 	stream_close(&c2, false);
 }
 
-/* Records without data, without end (RFC 8446, 5.1 allows empty ones). */
-static void test_flood(void **state)
-{
-	const int size = 4 * 1024 * 1024;
-	ssize_t n = ERR_AGAIN;
-	int i;
-
-	assert_int_equal(setsockopt(c.io.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
-	connected(NULL);
-	for (i = 0; i < 40000 && flow_empty(&c.out); i++) {
-		SSL_key_update(tls_ssl(&c), SSL_KEY_UPDATE_REQUESTED);
-		assert_int_equal(send_all(&c, "", 0), OK);
-		if (i % 1000 == 0)
-			assert_int_equal(send_all(&c, "x", 1), OK);
-	}
-	/* Whatever it makes of them, it comes to an end. */
-	for (i = 0; i < 100000 && n != ERR_SYSTEM; i++) {
-		wake(&c);
-		wake(&s);
-		n = stream_recv(&s, got, BIG);
-		if (n == ERR_AGAIN && flow_empty(&c.out))
-			break;
-	}
-	assert_true(i < 100000);
-}
-
 static void bare_client(SSL *ssl)
 {
 	int i;
@@ -725,12 +699,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_pieces),       TEST(test_much),        TEST(test_gathered),
-		TEST(test_byte_by_byte), TEST(test_early_bytes), TEST(test_ends),
-		TEST(test_muted),        TEST(test_resumption),  TEST(test_ticket_keys),
-		TEST(test_quiet),        TEST(test_verification), TEST(test_bad_files),
-		TEST(test_alpn),         TEST(test_many),        TEST(test_two_in_turn),
-		TEST(test_flood),        TEST(test_renegotiation),
+		TEST(test_pieces),        TEST(test_much),         TEST(test_gathered),
+		TEST(test_byte_by_byte),  TEST(test_early_bytes),  TEST(test_ends),
+		TEST(test_muted),         TEST(test_resumption),   TEST(test_ticket_keys),
+		TEST(test_quiet),         TEST(test_verification), TEST(test_bad_files),
+		TEST(test_alpn),          TEST(test_many),         TEST(test_two_in_turn),
+		TEST(test_renegotiation),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -63,7 +63,7 @@ static inline void make(struct made *m, const char *cn, const char *san, bool ec
 	X509_gmtime_adj(X509_getm_notAfter(m->x), 86400);
 	X509_set_pubkey(m->x, m->key);
 	name = X509_get_subject_name(m->x);
-	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)cn, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0);
 	X509_set_issuer_name(m->x, ca ? X509_get_subject_name(ca->x) : name);
 	if (san != NULL)
 		add_ext(m->x, NID_subject_alt_name, san);
