@@ -82,9 +82,8 @@ static int to_pem(struct arena *a, X509 *x, EVP_PKEY *key, struct str *ret_cert,
                   struct str *ret_key)
 {
 	BIO *c = BIO_new(BIO_s_mem()), *k = BIO_new(BIO_s_mem());
-	bool well =
-	    c && k && PEM_write_bio_X509(c, x) == 1 &&
-	    PEM_write_bio_PKCS8PrivateKey(k, key, NULL, NULL, 0, NULL, NULL) == 1;
+	bool well = c && k && PEM_write_bio_X509(c, x) == 1 &&
+	            PEM_write_bio_PKCS8PrivateKey(k, key, NULL, NULL, 0, NULL, NULL) == 1;
 
 	*ret_cert = take_bio(a, c);
 	*ret_key = take_bio(a, k);

@@ -239,8 +239,8 @@ static bool is_known(const struct store_cert *c, const struct store_cert *former
 }
 
 static int keep(struct arena *a, STACK_OF(X509) * all, EVP_PKEY *key,
-                const struct store_cert *former, struct store_cert *ret, char *why,
-                size_t why_size, char *note, size_t note_size)
+                const struct store_cert *former, struct store_cert *ret, char *why, size_t why_size,
+                char *note, size_t note_size)
 {
 	STACK_OF(X509) *chain = NULL;
 	bool moved = false;
