@@ -184,6 +184,7 @@ static void message(struct role *r, struct ipc_msg *m)
 const struct role_ops acme_role = {
 	.name = "acme",
 	.keeps_conf = true,
+	.folder = ACME_DIR,
 	.wanted = wanted,
 	.start = start,
 	.prepare = prepare,

@@ -130,6 +130,8 @@ static bool describe(struct parent *p, struct exec_run *e, struct target *t,
 
 	if (e->is_acme) {
 		issuer = find_issuer(p->cur->conf, e->x.server);
+		if (!issuer && p->former) /* what a reload has removed takes its records back */
+			issuer = find_issuer(p->former, e->x.server);
 		*why = "the configuration has no such issuer with a program";
 		*o = (struct program_order){ .environment = set_acme_environment,
 			                     .arg = &e->record,

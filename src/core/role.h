@@ -59,6 +59,7 @@ struct role_ops {
 	bool realtime;         /* runs before all others where that is permitted */
 	bool overlaps;         /* on upgrade its successor is made ready before it ends */
 	uint64_t capabilities; /* that it keeps, bits as in capabilities(7); 0: none */
+	const char *folder; /* in the state folder, its own: the parent makes it, 0700; NULL: none */
 	/* Whether a node with this configuration needs it; NULL: always. One that a reload no
 	 * longer needs commits the configuration that does without it, then gets DRAIN. Parent. */
 	bool (*wanted)(const struct conf *c);

@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "core/role_fds.h"
 #include "net/sock.h"
 
@@ -129,12 +131,44 @@ static void write_pid(const struct paths *p, const char *role, unsigned instance
 	buf_free(&b);
 }
 
+/* What a role keeps belongs to the user that roles run as. */
+static int make_folder(const char *name, const struct paths *p, const struct privilege *priv,
+                       char *why, size_t why_size)
+{
+	char path[PATHS_DIR + 64];
+	struct stat st;
+	bool made;
+	int fd;
+
+	paths_join(p->keep, name, path, sizeof(path));
+	made = mkdir(path, 0700) == 0;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) != 0 ||
+	    (made && priv->drop && fchown(fd, priv->uid, priv->gid) != 0)) {
+		snprintf(why, why_size, "cannot make the folder %s: %s", path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return ERR_SYSTEM;
+	}
+	if (!made && priv->drop && st.st_uid != priv->uid)
+		log_warning(
+		    "state", path,
+		    "it belongs to another user than \"%s\", as which roles run: chown -R it",
+		    priv->name);
+	close(fd);
+	return OK;
+}
+
 int spawn_role(const struct role_ops *ops, unsigned instance, const struct paths *p,
                const struct privilege *priv, struct spawned *ret, char *why, size_t why_size)
 {
 	char path[PATHS_DIR + 64];
 	int pair[2] = { -1, -1 };
-	int adopt = adoption_socket(spawn_socket_path(p, ops->name, instance, path, sizeof(path)));
+	int adopt;
+
+	if (ops->folder && make_folder(ops->folder, p, priv, why, why_size) != OK)
+		return ERR_SYSTEM;
+	adopt = adoption_socket(spawn_socket_path(p, ops->name, instance, path, sizeof(path)));
 
 	if (adopt < 0) {
 		snprintf(why, why_size, "cannot make the socket %s: %s", path, strerror(errno));
