@@ -24,6 +24,10 @@ void status_cell_list(struct out_table *t, const json_t *list, const char *none)
 
 void status_put_certs(struct status_page *p, const json_t *status);
 
+/* --- status_acme.c -------------------------------------------------------------------------- */
+
+void status_put_acme(struct status_page *p, const json_t *certificates);
+
 /* --- status_vips.c -------------------------------------------------------------------------- */
 
 void status_put_vips(struct status_page *p, const json_t *vips);

@@ -275,6 +275,7 @@ void status_render(const json_t *status, bool colour, unsigned width, struct buf
 	put_roles(&p, json_object_get(status, "roles"));
 	status_put_vips(&p, json_object_get(status, "virtual_ips"));
 	status_put_checks(&p, json_object_get(status, "checks"));
+	status_put_acme(&p, json_object_get(status, "acme"));
 	put_listeners(&p, json_object_get(status, "listeners"));
 	status_put_certs(&p, status);
 	put_routes(&p, json_object_get(status, "routes"));

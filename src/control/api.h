@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The API: from a request to its answer, or to the change that the parent is to be asked for. No
- * I/O: it reads the board and the committed configuration, so tests and the fuzzer call it as the
- * role does.
+ * I/O but for the status file of the role acme: it reads the board and the committed configuration,
+ * so tests and the fuzzer call it as the role does.
  */
 #ifndef CONTROL_API_H
 #define CONTROL_API_H
@@ -21,6 +21,7 @@ struct api {
 	const struct conf *conf; /* committed */
 	int image_fd;            /* the sealed file it came in; -1: none */
 	bool orphan;             /* the parent has gone */
+	const char *state_dir;   /* NULL: none */
 	explain_fn *explain;     /* may be NULL */
 };
 
@@ -88,6 +89,8 @@ void view_certificates(const struct api *a, struct jw *w);
 typedef void view_cert_fn(void *arg, const char *origin, const char *why);
 uint32_t view_certs_ill(const struct api *a, view_cert_fn *tell, void *arg);
 void view_checks(const struct api *a, struct jw *w);
+/* Certificates by ACME, as a member. */
+void view_acme(const struct api *a, struct jw *w);
 /* The short form for live views. */
 void view_vips_brief(const struct api *a, struct jw *w);
 

@@ -64,6 +64,7 @@ static struct api api_of(const struct role *r)
 		.conf = r->conf->conf,
 		.image_fd = r->conf->image_fd,
 		.orphan = r->parent < 0,
+		.state_dir = r->state_dir,
 		.explain = explain,
 	};
 }

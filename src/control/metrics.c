@@ -447,4 +447,5 @@ void metrics_write(const struct api *a, struct buf *out)
 	servers(a, out);
 	metrics_vips(a, out);
 	metrics_certs(a, out);
+	metrics_acme(a, out);
 }

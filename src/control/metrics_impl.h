@@ -20,5 +20,7 @@ void metrics_single(struct buf *out, const char *name, const char *type, const c
 void metrics_certs(const struct api *a, struct buf *out);
 /* Virtual IPs and named checks. */
 void metrics_vips(const struct api *a, struct buf *out);
+/* Certificates by ACME. */
+void metrics_acme(const struct api *a, struct buf *out);
 
 #endif

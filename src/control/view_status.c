@@ -225,6 +225,7 @@ void view_status(const struct api *a, struct buf *out)
 	view_vips(a, &w);
 	view_checks(a, &w);
 	view_certificates(a, &w);
+	view_acme(a, &w);
 	put_listeners(a, &w);
 	put_routes(a, &w);
 	put_pools(a, &w);
