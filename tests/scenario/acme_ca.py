@@ -53,9 +53,10 @@ class ChallDns:
 
 
 class Pebble:
-    """env: PEBBLE_… variables; dns: "HOST:PORT", else a ChallDns of its own; eab: {kid: key}."""
+    """env: PEBBLE_… variables; dns: "HOST:PORT", else a ChallDns of its own; eab: {kid: key}; life: seconds that
+    its certificates are valid."""
 
-    def __init__(self, http_port=1, tls_port=1, env=None, dns=None, eab=None):
+    def __init__(self, http_port=1, tls_port=1, env=None, dns=None, eab=None, life=None):
         self.dir = tempfile.mkdtemp(prefix="hf-ca-")
         os.chmod(self.dir, 0o755)
         self.dns = None if dns else ChallDns(self.dir)
@@ -78,6 +79,8 @@ class Pebble:
                 "certificate": self.ca, "privateKey": key, "httpPort": http_port,
                 "tlsPort": tls_port, "ocspResponderURL": "",
                 "externalAccountBindingRequired": bool(eab)}
+        if life:
+            conf["certificateValidityPeriod"] = life
         if eab:
             conf["externalAccountMACKeys"] = eab
         with open(os.path.join(self.dir, "pebble.json"), "w", encoding="utf-8") as f:
