@@ -25,8 +25,7 @@ static void cell_left(struct out_table *t, const json_t *c)
 	else if (strcmp(stage, "expired") == 0)
 		out_cell(t, OUT_RED, "expired");
 	else
-		out_cell(t, colour, "%llu d",
-		         (unsigned long long)view_number(c, "days_left"));
+		out_cell(t, colour, "%llu d", (unsigned long long)view_number(c, "days_left"));
 }
 
 static void put_cert(struct out_table *t, const json_t *c)

@@ -38,7 +38,8 @@ static void warn_dates(struct load *l, const struct node *n, uint64_t until)
 	char text[32];
 
 	if (until <= now()) {
-		problem_warning(l->problems, n->at, "the certificate expired on %s: clients refuse it",
+		problem_warning(l->problems, n->at,
+		                "the certificate expired on %s: clients refuse it",
 		                day(until, text));
 	} else if (until < now() + 14 * DAY) {
 		problem_warning(l->problems, n->at, "the certificate expires on %s, in %llu days",

@@ -8,8 +8,8 @@
 
 /* --- names of OpenSSL ------------------------------------------------------------------------- */
 
-/* The first element of a cipher list that OpenSSL does not know: it leaves such ones out in silence.
- * Empty: none. */
+/* The first element of a cipher list that OpenSSL does not know: it leaves such ones out in
+ * silence. Empty: none. */
 static struct str unknown_cipher(struct load *l, SSL_CTX *ctx, struct str list)
 {
 	for (struct str item, rest = list; rest.s;) {
@@ -19,8 +19,9 @@ static struct str unknown_cipher(struct load *l, SSL_CTX *ctx, struct str list)
 		if (item.len == 0 || item.s[0] == '@' || item.s[0] == '!' || item.s[0] == '-') {
 			continue; /* orders and removals: harmless */
 		}
-		name = arena_str(l->arena, item.s[0] == '+' ? str_n(item.s + 1, item.len - 1) : item)
-		           .s;
+		name =
+		    arena_str(l->arena, item.s[0] == '+' ? str_n(item.s + 1, item.len - 1) : item)
+		        .s;
 		if (!name || SSL_CTX_set_cipher_list(ctx, name) != 1) {
 			return item;
 		}
@@ -90,7 +91,8 @@ static void find_issuer(struct load *l, struct conf_cert *c, const struct node *
 
 static void verify_listener(struct load *l, const struct conf_listener *c, const struct node *n)
 {
-	const struct node *tls = node_get(n, "tls"), *certs = tls ? node_get(tls, "certificates") : 0;
+	const struct node *tls = node_get(n, "tls"),
+	                  *certs = tls ? node_get(tls, "certificates") : 0;
 	const struct node *redirect = node_get(n, "redirect_https");
 
 	for (uint32_t i = 0; certs && i < c->tls.ncerts; i++) {
@@ -100,9 +102,10 @@ static void verify_listener(struct load *l, const struct conf_listener *c, const
 		verify_cert_files(l, &c->tls, tls);
 	}
 	if (c->redirect_https && c->tls.on) {
-		problem_error(l->problems, redirect->key_at,
-		              "\"redirect_https\" is for a listener without \"tls\": this one would "
-		              "redirect to itself");
+		problem_error(
+		    l->problems, redirect->key_at,
+		    "\"redirect_https\" is for a listener without \"tls\": this one would "
+		    "redirect to itself");
 	}
 }
 

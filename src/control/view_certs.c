@@ -72,7 +72,7 @@ uint32_t view_certs_ill(const struct api *a, view_cert_fn *tell, void *arg)
 
 		if (is_ill(c) && n++ < PARTS_MAX)
 			tell(arg, c->origin,
-			     c->problem[0] != '\0'             ? c->problem
+			     c->problem[0] != '\0'           ? c->problem
 			     : c->stage == CERT_STAGE_URGENT ? "it is about to expire"
 			                                     : "it has expired");
 	}

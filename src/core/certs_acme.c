@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the role acme has got, and the challenges that it has to answer. The folder is that role's to
- * write, and this is read with more rights than it has: no links are followed. In the helper. */
+/* What the role acme has got, and the challenges that it has to answer. The folder is that role's
+ * to write, and this is read with more rights than it has: no links are followed. In the helper. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -17,8 +17,8 @@
 static void push_temporary(struct build *b, uint32_t listener, uint32_t source,
                            const struct conf_cert *c, struct board_cert *e)
 {
-	const char *origin =
-	    arena_printf(b->arena, "temporary until %s has issued %.200s", c->acme.s, c->hosts.v[0].s);
+	const char *origin = arena_printf(b->arena, "temporary until %s has issued %.200s",
+	                                  c->acme.s, c->hosts.v[0].s);
 	const struct store_cert *former = origin ? build_former(b, origin) : NULL;
 	struct store_cert made = { .use = STORE_SERVE };
 	uint64_t now = b->now_ms / 1000;
@@ -34,7 +34,8 @@ static void push_temporary(struct build *b, uint32_t listener, uint32_t source,
 	if (!origin ||
 	    authority_issue(b->arena, STR_NONE, STR_NONE, c->hosts.v, c->hosts.n, now,
 	                    AUTHORITY_LEAF_LIFE, &cert, &key) != OK ||
-	    cert_parse(b->arena, cert, key, NULL, &made, why, sizeof(why), note, sizeof(note)) != OK) {
+	    cert_parse(b->arena, cert, key, NULL, &made, why, sizeof(why), note, sizeof(note)) !=
+	        OK) {
 		b->err = ERR_NOMEM;
 		return;
 	}
@@ -76,8 +77,8 @@ void build_acme(struct build *b, uint32_t listener, uint32_t source, const struc
 
 /* --- challenges ----------------------------------------------------------------------------- */
 
-/* Only what RFC 8555 8.1 has in a token and a key authorization: nothing else is shown to strangers,
- * whatever the folder holds. */
+/* Only what RFC 8555 8.1 has in a token and a key authorization: nothing else is shown to
+ * strangers, whatever the folder holds. */
 static bool is_token(struct str s, size_t max, bool dot)
 {
 	for (size_t i = 0; i < s.len; i++) {
@@ -119,7 +120,8 @@ static void add_alpn(struct build *b, const char *folder, const char *name)
 	if (!host || len <= 4 || strcmp(name + len - 4, ".pem") != 0 ||
 	    certs_file_read_below(b->arena, folder, name, STORE_MAX_FILE, &bytes, why,
 	                          sizeof(why)) != OK ||
-	    cert_parse(b->arena, bytes, STR_NONE, NULL, &c, why, sizeof(why), note, sizeof(note)) != OK)
+	    cert_parse(b->arena, bytes, STR_NONE, NULL, &c, why, sizeof(why), note, sizeof(note)) !=
+	        OK)
 		return;
 	*host = arena_str(b->arena, str_n(name, len - 4));
 	c.names = host;

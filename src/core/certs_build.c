@@ -54,7 +54,7 @@ static void index_former(struct build *b)
 const struct store_cert *build_former(const struct build *b, const char *origin)
 {
 	struct store_cert want = { .origin = str_from(origin) };
-	const struct store_cert *key = &want, *const *found;
+	const struct store_cert *key = &want, *const * found;
 
 	found = b->nby_origin > 0 ? bsearch(&key, b->by_origin, b->nby_origin,
 	                                    sizeof(struct store_cert *), compare_origins)

@@ -29,7 +29,7 @@ struct build {
 	uint32_t files_of_check; /* the first ones: what the role check needs */
 	struct board_cert *entries;
 	uint32_t nentries, room_entries;
-	uint32_t more; /* certificates that found no room */
+	uint32_t more;                       /* certificates that found no room */
 	const struct store_cert **by_origin; /* the former's, sorted */
 	uint32_t nby_origin;
 	char authority[256];
@@ -47,7 +47,8 @@ struct build_pair {
 	const char *cert; /* path: its origin */
 	const char *key;  /* NULL: in cert's */
 	const char *ocsp; /* NULL: cert's path with .ocsp, if there is one */
-	const char *folder; /* not NULL: cert and key are relative to it, and no links are followed */
+	const char
+	    *folder; /* not NULL: cert and key are relative to it, and no links are followed */
 };
 
 /* Everything for b->conf. */

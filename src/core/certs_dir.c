@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Folders of certificates. What is in them comes and goes in pieces: a pair of which one half is
- * there keeps what it was, and so does a folder that is gone or empty all at once. In the helper. */
+ * there keeps what it was, and so does a folder that is gone or empty all at once. In the helper.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/check.h"
 #include "base/err.h"
 #include "core/certs_build.h"
 #include "core/certs_files.h"
@@ -23,7 +25,7 @@ static const char *join(const struct dir *d, const char *name)
 
 	if (!p)
 		d->b->err = ERR_NOMEM;
-	return p;
+	return p ? p : "";
 }
 
 static void take(struct dir *d, const char *cert, const char *key)
@@ -47,13 +49,13 @@ static void look_into(struct dir *d, const char *name)
 	char cert[600], key[600];
 	struct stat st;
 
-	if (!path || stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
 		return;
 	snprintf(cert, sizeof(cert), "%s/fullchain.pem", name);
 	snprintf(key, sizeof(key), "%s/privkey.pem", name);
 	path = join(d, cert);
 	/* a link that leads nowhere is a pair that is broken, not one that is not there */
-	if (path && lstat(path, &st) == 0)
+	if (lstat(path, &st) == 0)
 		take(d, cert, key);
 }
 
@@ -64,19 +66,34 @@ static bool has_end(const char *name, const char *end)
 	return a > b && strcmp(name + a - b, end) == 0;
 }
 
+static const char *const ends[] = { ".pem", ".crt", ".cert" };
+
+/* A key that is left alone: its certificate may be on its way. */
+static void look_for_rest(struct dir *d, const char *name)
+{
+	char cert[300];
+
+	for (unsigned i = 0; i < ARRAY_LEN(ends); i++) {
+		snprintf(cert, sizeof(cert), "%.*s%s", (int)strlen(name) - 4, name, ends[i]);
+		if (!certs_names_has(&d->names, cert) && build_former(d->b, join(d, cert)))
+			take(d, cert, name);
+	}
+}
+
 static void look_at(struct dir *d, const char *name)
 {
-	static const char *const ends[] = { ".pem", ".crt", ".cert" };
 	char key[300];
 
-	for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+	for (unsigned i = 0; i < ARRAY_LEN(ends); i++) {
 		if (!has_end(name, ends[i]))
 			continue;
 		snprintf(key, sizeof(key), "%.*s.key", (int)(strlen(name) - strlen(ends[i])), name);
 		take(d, name, i > 0 || certs_names_has(&d->names, key) ? key : NULL);
 		return;
 	}
-	if (!has_end(name, ".key") && !has_end(name, ".ocsp"))
+	if (has_end(name, ".key"))
+		look_for_rest(d, name);
+	else if (!has_end(name, ".ocsp"))
 		look_into(d, name);
 }
 

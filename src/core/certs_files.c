@@ -102,8 +102,8 @@ int certs_file_read_below(struct arena *a, const char *folder, const char *path,
                           struct str *ret, char *why, size_t why_size)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
-		                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-		                           RESOLVE_NO_MAGICLINKS };
+		                .resolve =
+		                    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
 	int dir = open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), fd = -1, err;
 
 	*ret = STR_NONE;

@@ -13,7 +13,8 @@
 /*
  * The contents of a regular file of at most max bytes, in the arena. Symbolic links are followed.
  * Nothing but regular files is opened, so that pipes and devices do no harm. OK, ERR_NOT_FOUND,
- * ERR_TOO_LARGE, ERR_DENIED, ERR_SYSTEM, ERR_INVALID (no regular file), ERR_NOMEM; why tells people.
+ * ERR_TOO_LARGE, ERR_DENIED, ERR_SYSTEM, ERR_INVALID (no regular file), ERR_NOMEM; why tells
+ * people.
  */
 int certs_file_read(struct arena *a, const char *path, size_t max, struct str *ret, char *why,
                     size_t why_size);

@@ -208,7 +208,8 @@ bool certs_same(int a, int b)
 	const char *p, *q;
 	bool equal;
 
-	if (a < 0 || b < 0 || fstat(a, &x) != 0 || fstat(b, &y) != 0 || x.st_size != y.st_size || x.st_size < 16)
+	if (a < 0 || b < 0 || fstat(a, &x) != 0 || fstat(b, &y) != 0 || x.st_size != y.st_size ||
+	    x.st_size < 16)
 		return false;
 	p = mmap(NULL, (size_t)x.st_size, PROT_READ, MAP_SHARED, a, 0);
 	q = mmap(NULL, (size_t)y.st_size, PROT_READ, MAP_SHARED, b, 0);
@@ -259,10 +260,9 @@ static int write_stores(const struct build *b, uint64_t number, int *ret_store, 
 
 static int answer(struct build *b, const struct store *former)
 {
-	struct packet p = { .err = b->err,
-		            .nentries = b->nentries,
-		            .more = b->more,
-		            .next_ms = b->next_ms };
+	struct packet p = {
+		.err = b->err, .nentries = b->nentries, .more = b->more, .next_ms = b->next_ms
+	};
 	int fds[3] = { -1, -1, -1 };
 	unsigned nfds = 1;
 

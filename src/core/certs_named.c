@@ -62,8 +62,9 @@ static void one(struct build *b, struct str path, check_fn *check)
 		add(b, path, bytes);
 		/* RFC 5280 6.3.3: a list whose time is over says nothing, and nobody gets in */
 		if (check == cert_revocations && until > 0 && until <= b->now_ms / 1000)
-			refuse(b, path, "the list of revoked certificates is outdated: clients "
-			                "cannot be verified");
+			refuse(b, path,
+			       "the list of revoked certificates is outdated: clients "
+			       "cannot be verified");
 		return;
 	}
 	refuse(b, path, why);

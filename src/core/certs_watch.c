@@ -5,9 +5,9 @@
  * not tell) the regular look finds. Main thread of the parent.
  */
 #include <errno.h>
+#include <linux/limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <linux/limits.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>

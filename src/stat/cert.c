@@ -49,6 +49,7 @@ void board_certs_write(struct board *b, const struct board_cert *v, uint32_t n, 
 	t->n = n;
 	t->more = more;
 	t->number = number;
+	memset(t->authority, 0, sizeof(t->authority));
 	strncpy(t->authority, authority, sizeof(t->authority) - 1);
 	if (n > 0)
 		memcpy(t->v, v, n * sizeof(*v));

@@ -13,21 +13,22 @@
 #define BOARD_MAX_CERTS 4096 /* further ones are counted only */
 
 enum cert_from { /* where it comes from; the first four as enum conf_cert_kind */
-	CERT_FROM_FILES,
-	CERT_FROM_DIR,
-	CERT_FROM_ACME,
-	CERT_FROM_INTERNAL,
-	CERT_FROM_CLIENT, /* shown to servers, or another file that TLS needs */
-	CERT_FROMS
+	         CERT_FROM_FILES,
+	         CERT_FROM_DIR,
+	         CERT_FROM_ACME,
+	         CERT_FROM_INTERNAL,
+	         CERT_FROM_CLIENT, /* shown to servers, or another file that TLS needs */
+	         CERT_FROMS
 };
 extern const char *const cert_from_name[CERT_FROMS];
 
 enum cert_stage { /* how near its end is: an event each */
-	CERT_STAGE_WELL,
-	CERT_STAGE_SOON,   /* less than 14 days, of a short-lived one less than a third of its life */
-	CERT_STAGE_URGENT, /* less than 7 days, or an eighth of its life */
-	CERT_STAGE_OVER,
-	CERT_STAGES
+	          CERT_STAGE_WELL,
+	          CERT_STAGE_SOON,   /* less than 14 days, of a short-lived one less than a third of
+	                                its life */
+	          CERT_STAGE_URGENT, /* less than 7 days, or an eighth of its life */
+	          CERT_STAGE_OVER,
+	          CERT_STAGES
 };
 extern const char *const cert_stage_name[CERT_STAGES]; /* "well", "soon", "urgent", "expired" */
 
@@ -36,9 +37,9 @@ struct board_cert {
 	char origin[256];  /* path, or what it is */
 	char names[256];   /* "a.test, *.b.test"; cut with "…" */
 	uint32_t nnames;
-	uint8_t from;    /* enum cert_from */
-	uint8_t stage;   /* enum cert_stage */
-	uint8_t serving; /* there is one; else only the problem */
+	uint8_t from;                   /* enum cert_from */
+	uint8_t stage;                  /* enum cert_stage */
+	uint8_t serving;                /* there is one; else only the problem */
 	uint64_t not_before, not_after; /* Unix time, s */
 	char key[24];                   /* "ECDSA P-256" */
 	char problem[256];              /* why the source's present contents are not taken; "" */

@@ -16,10 +16,9 @@
 
 static struct arena arena;
 static struct str ca, ca_key, leaf, leaf_key, other, other_key;
-static const struct str names[] = { { "shop.test", 9 },
-	                            { "*.shop.test", 11 },
-	                            { "127.0.0.1", 9 },
-	                            { "::1", 3 } };
+static const struct str names[] = {
+	{ "shop.test", 9 }, { "*.shop.test", 11 }, { "127.0.0.1", 9 }, { "::1", 3 }
+};
 static char why[256], note[256];
 
 static int make_files(void **state)
@@ -187,8 +186,8 @@ static void test_refused(void **state)
 	for (unsigned i = 0; i < 11; i++) {
 		struct str c, k;
 
-		assert_int_equal(authority_issue(&arena, STR_NONE, STR_NONE, names, 1, NOW, 86400, &c,
-		                                 &k),
+		assert_int_equal(authority_issue(&arena, STR_NONE, STR_NONE, names, 1, NOW, 86400,
+		                                 &c, &k),
 		                 OK);
 		many = join(many, c);
 	}
@@ -227,7 +226,8 @@ static void test_due(void **state)
 static void test_verifies(void **state)
 {
 	BIO *a = BIO_new_mem_buf(ca.s, (int)ca.len), *b = BIO_new_mem_buf(leaf.s, (int)leaf.len);
-	X509 *x = PEM_read_bio_X509(a, NULL, NULL, NULL), *y = PEM_read_bio_X509(b, NULL, NULL, NULL);
+	X509 *x = PEM_read_bio_X509(a, NULL, NULL, NULL),
+	     *y = PEM_read_bio_X509(b, NULL, NULL, NULL);
 	X509_STORE *store = X509_STORE_new();
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 
@@ -255,9 +255,9 @@ static void test_broken_authority(void **state)
 	(void)state;
 	assert_int_equal(authority_issue(&arena, ca, other_key, names, 1, NOW, 86400, &c, &k),
 	                 ERR_REFUSED);
-	assert_int_equal(
-	    authority_issue(&arena, str_n(ca.s, 50), ca_key, names, 1, NOW, 86400, &c, &k),
-	    ERR_SYNTAX);
+	assert_int_equal(authority_issue(&arena, str_n(ca.s, 50), ca_key, names, 1, NOW, 86400, &c,
+	                                 &k),
+	                 ERR_SYNTAX);
 }
 
 /* --- OCSP ----------------------------------------------------------------------------------- */
@@ -286,8 +286,8 @@ static struct str answer(struct str about, struct str key, int status, uint64_t 
 	struct str s;
 	int len;
 
-	OCSP_basic_add1_status(basic, id, status, 0, status == V_OCSP_CERTSTATUS_REVOKED ? this : NULL,
-	                       this, next);
+	OCSP_basic_add1_status(basic, id, status, 0,
+	                       status == V_OCSP_CERTSTATUS_REVOKED ? this : NULL, this, next);
 	OCSP_basic_sign(basic, issuer, pkey, EVP_sha256(), NULL, 0);
 	r = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
 	len = i2d_OCSP_RESPONSE(r, &der);
@@ -327,8 +327,8 @@ static void test_ocsp(void **state)
 	                           NOW, &until, why, sizeof(why)),
 	                 ERR_REFUSED);
 	assert_string_equal(why, "it is about another certificate");
-	assert_int_equal(cert_ocsp(answer(leaf, ca_key, V_OCSP_CERTSTATUS_REVOKED, NOW, NOW + 9), &c,
-	                           NOW, &until, why, sizeof(why)),
+	assert_int_equal(cert_ocsp(answer(leaf, ca_key, V_OCSP_CERTSTATUS_REVOKED, NOW, NOW + 9),
+	                           &c, NOW, &until, why, sizeof(why)),
 	                 ERR_REFUSED);
 	assert_non_null(strstr(why, "revoked"));
 }
@@ -358,18 +358,20 @@ static void test_ticket_keys(void **state)
 	uint32_t n;
 
 	(void)state;
-	assert_int_equal(cert_ticket_keys(str_n((const char *)raw, 160), keys, &n, why, sizeof(why)),
+	assert_int_equal(cert_ticket_keys(str_n((const char *)raw, 160), keys, &n, why,
+	                                  sizeof(why)),
 	                 OK);
 	assert_int_equal(n, 2);
 	assert_int_equal(keys[1][0], 2);
-	assert_int_equal(cert_ticket_keys(str_n((const char *)raw, 159), keys, &n, why, sizeof(why)),
+	assert_int_equal(cert_ticket_keys(str_n((const char *)raw, 159), keys, &n, why,
+	                                  sizeof(why)),
 	                 ERR_SYNTAX);
 	EVP_EncodeBlock((unsigned char *)line, raw + 80, 80);
 	assert_int_equal(strlen(line), 108);
-	assert_int_equal(
-	    cert_ticket_keys(str_from(arena_printf(&arena, "# new\r\n%s\r\n\n%s", line, line)), keys,
-	                     &n, why, sizeof(why)),
-	    OK);
+	assert_int_equal(cert_ticket_keys(str_from(arena_printf(&arena, "# new\r\n%s\r\n\n%s", line,
+	                                                        line)),
+	                                  keys, &n, why, sizeof(why)),
+	                 OK);
 	assert_int_equal(n, 2);
 	assert_int_equal(keys[0][0], 2);
 	line[50] = '\0';
