@@ -48,7 +48,8 @@ size_t h2_text_request_nv(const struct http_head *h, struct str scheme, nghttp2_
 
 	put(&nva[n++], STR(":method"), upgrade != NULL ? STR("CONNECT") : h->method_text);
 	put(&nva[n++], STR(":scheme"), scheme);
-	put(&nva[n++], STR(":authority"), h->host);
+	if (h->host.len > 0) /* RFC 9113, 8.3.1: never empty */
+		put(&nva[n++], STR(":authority"), h->host);
 	put(&nva[n++], STR(":path"), h->target);
 	if (upgrade != NULL) /* RFC 8441, 5 */
 		put(&nva[n++], STR(":protocol"), upgrade->value);

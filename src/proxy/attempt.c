@@ -320,6 +320,7 @@ void attempt_unprocessed(struct exchange *x, enum fail_why why)
 	loop_timer_stop(x->thread->loop, &x->timer);
 	x->last_fail = (uint8_t)why;
 	x->back->release(x, false);
+	x->attempts--; /* it was none */
 	x->fresh = true;
 	again(x);
 }

@@ -463,7 +463,7 @@ static bool prepare(struct up_conn *c)
 		if (err == ERR_AGAIN)
 			return false;
 		if (err == OK && !str_eq(tls_alpn(&c->s), STR("h2"))) { /* RFC 9113, 3.2 */
-			tls_back_failed(c->server, "the server did not agree to HTTP/2 (ALPN h2)");
+			tls_back_failed(c->server, TLS_BACK_NO_HTTP2);
 			err = ERR_REFUSED;
 		}
 		if (err != OK) {

@@ -104,6 +104,9 @@ int tls_back_handshake(struct server *server, struct stream *s)
 	if (err == OK)
 		err = tls_handshake(s);
 	if (err != OK && err != ERR_AGAIN)
-		tls_back_failed(server, tls_why(s));
+		/* An alert (RFC 7301, 3.2): only HTTP/2 is asked for by ALPN. */
+		tls_back_failed(server, strstr(tls_why(s), "no application protocol") != NULL
+		                            ? TLS_BACK_NO_HTTP2
+		                            : tls_why(s));
 	return err;
 }

@@ -5,6 +5,8 @@
 
 #include "proxy/exchange.h"
 
+#define TLS_BACK_NO_HTTP2 "the server does not agree to HTTP/2 (ALPN h2)"
+
 /* Begins TLS, by x's pool, on a connection to x's server that has just been made. OK or an error;
  * tls_back_handshake() goes on with it. */
 int tls_back_start(struct exchange *x, struct stream *s);
