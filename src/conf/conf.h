@@ -273,15 +273,15 @@ struct conf_check {
 	struct str user;        /* of exec; "": the roles' user */
 	struct str send;        /* tcp: bytes sent once connected, escapes resolved; "": none */
 	struct str grpc;        /* service; "": the server as a whole */
-	uint32_t role;          /* postgres: enum conf_check_role */
-	struct str login;       /* postgres: user; "": "holdfast" */
-	struct str database;    /* postgres; "": the user's */
-	struct str password;    /* redis, postgres; "": none */
+	uint32_t role;          /* redis, postgres: enum conf_check_role */
+	struct str login;       /* redis, postgres, mysql: user; "": see its row */
+	struct str database;    /* postgres; "": "postgres" */
+	struct str password;    /* redis, postgres, mysql; "": none */
 	struct str dns;         /* name asked for */
 	struct str dns_type;    /* "A" */
 	uint64_t expiry;        /* tls: certificate valid for at least so long; 0: at all */
 	uint32_t over_tls;      /* enum conf_check_tls */
-	struct conf_pool_tls tls; /* what the probe uses: the pool's, or of the check alone */
+	struct conf_pool_tls tls; /* of the check alone; see conf_check_tls */
 	uint32_t port;          /* 0: the server's own */
 	uint64_t interval;      /* 2s */
 	uint64_t fast_interval; /* while a change is in the making; 0: interval */
@@ -291,6 +291,9 @@ struct conf_check {
 	uint32_t fall;          /* 3 */
 	uint32_t jitter;        /* percent of the interval, 10 */
 };
+
+/* "tcp", "http" … */
+const char *conf_probe_name(uint32_t probe);
 
 static inline bool conf_expects(const struct conf_check *c, unsigned status)
 {
@@ -517,6 +520,12 @@ int conf_image_seal(int fd, const struct conf *c);
 const struct conf_pool *conf_pool_find(const struct conf *c, struct str name);
 const struct conf_server *conf_server_find(const struct conf *c, struct str id,
                                            const struct conf_pool **ret_pool);
+
+/* How the pool's, or the named check's, probes speak TLS; NULL: in clear text. */
+const struct conf_pool_tls *conf_check_tls(const struct conf_pool *p);
+
+/* Whether something of that family is checked by ping. */
+bool conf_pings(const struct conf *c, int family);
 
 /* What is probed under that id: a server of a pool, or "check.NAME" of a named check. */
 const struct conf_server *conf_probed_find(const struct conf *c, struct str id,

@@ -84,6 +84,9 @@ void verify_tls_names(struct load *l, const struct conf_tls *t, const struct nod
 /* verify_certs.c: files are there and hold what they should; n: the map of `tls`. */
 void verify_cert_files(struct load *l, const struct conf_tls *t, const struct node *n);
 void verify_pool_files(struct load *l, const struct conf_pool_tls *t, const struct node *n);
+/* Whether a check suits the address of what it is about; at: its map. */
+void verify_check_address(struct load *l, const struct conf_check *c, const struct conf_server *s,
+                          const struct node *at);
 /* warn.c: what is allowed and undermines availability. */
 void verify_warnings(struct load *l);
 void verify_check_warnings(struct load *l, const struct conf_check *c, const struct node *check);

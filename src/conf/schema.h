@@ -97,6 +97,8 @@ struct rows {
 	const char *doc;
 	/* What names of such things in a map may be; NULL: value_is_name. */
 	const char *(*is_name)(struct str name);
+	/* Whether an option is of use to that object: else it is not shown. NULL: all are. */
+	bool (*has)(const struct row *row, const void *object);
 };
 
 extern const struct rows schema_root;
@@ -106,10 +108,13 @@ extern const struct rows schema_passive, schema_access_log;
 extern const struct rows schema_issuer;
 /* schema_tls.c, schema_wire.c */
 extern const struct rows schema_tls, schema_cert, schema_tls_host, schema_http2, schema_pool_tls;
+/* what those of a check share with a pool's */
+extern const struct row schema_pool_tls_rows[];
+void schema_pool_tls_finish(struct load *l, const struct node *n, void *object);
 /* schema_tcp.c: keys of listeners that stand among the others */
 extern const struct rows schema_listener_tcp;
 extern const char *const schema_send_proxy[];
-/* schema_vip.c */
+/* schema_check.c: schema_check; schema_vip.c */
 extern const struct rows schema_node, schema_vip, schema_track, schema_named_check, schema_slo;
 
 /* The member of an object that a row, or its companion, is about; const in CAT and CWITH. */
@@ -128,10 +133,12 @@ extern const struct row_type type_retries, type_share, type_derived_bool, type_l
     type_derived_list, type_derived_count;
 /* types_net.c: addresses and networks */
 extern const struct row_type type_address, type_server_address, type_binds, type_networks, type_ip;
-/* types_http.c: header maps, statuses, pages, probes */
-extern const struct row_type type_headers, type_statuses, type_pages, type_probe_tcp;
+/* types_http.c: header maps, statuses, pages */
+extern const struct row_type type_headers, type_statuses, type_pages;
 /* schema_tcp.c */
 extern const struct row_type type_sni;
+/* types_check.c: kinds of checks, bytes to send */
+extern const struct row_type type_probe, type_probe_grpc, type_escaped;
 /* types_vip.c: what only virtual IPs have */
 extern const struct row_type type_vip_address, type_vip_addresses, type_priorities, type_preempt;
 /* types_track.c: conditions of virtual IPs, what a named check probes */

@@ -280,7 +280,7 @@ static const struct row named_check_rows[] = {
 	{ "address", &type_check_address, OF(conf_pool, servers), WITH(conf_pool, nservers),
 	  .redo = REDO_CHECK,
 	  .doc = "What is probed: ADDRESS:PORT, [IPV6]:PORT, NAME:PORT (resolved at load) or "
-	         "unix:PATH. Required, but for exec, which may have one." },
+	         "unix:PATH. Required, but for exec, which may have one; a ping needs no port." },
 	{ "check", &type_group, OF(conf_pool, check), .sub = &schema_check, .flags = ROW_INLINE },
 	END
 };
@@ -295,12 +295,17 @@ static void named_check_finish(struct load *l, const struct node *n, void *objec
 		if (!s) {
 			return;
 		}
-		if (!node_get(n, "address") &&
-		    (p->check.probe == PROBE_HTTP || p->check.probe == PROBE_TCP)) {
+		if (!node_get(n, "address") && p->check.probe != PROBE_EXEC &&
+		    p->check.probe != PROBE_NONE) {
 			problem_error(l->problems, n->key_at, "check \"%.*s\" has no \"address\"",
 			              STR_ARG(p->name));
 		}
 		s->address_text = STR("");
+	} else if (s->address_text.len && s->address.sa.sa_family != AF_UNIX &&
+	           net_addr_port(&s->address) == 0 && p->check.port == 0 &&
+	           p->check.probe != PROBE_PING) {
+		load_refuse(l, &named_check_rows[1], node_get(n, "address"), s->address_text,
+		            "is not enough: the port is missing, as in 10.0.0.21:80");
 	}
 	s->name = p->name;
 	s->id = str_from(arena_printf(l->arena, "check.%.*s", STR_ARG(p->name)));

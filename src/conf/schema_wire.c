@@ -55,7 +55,7 @@ const struct rows schema_http2 = { "HTTP/2",    0,
 
 /* --- towards servers -------------------------------------------------------------------------- */
 
-static const struct row pool_tls_rows[] = {
+const struct row schema_pool_tls_rows[] = {
 	{ "on", &type_derived_bool, OF(conf_pool_tls, on), .flags = ROW_HIDDEN },
 	{ "verify", &type_bool, OF(conf_pool_tls, verify), .def = "true", .redo = REDO_SERVER,
 	  .doc = "Whether a server must prove who it is. Without it anybody on the way can read "
@@ -100,7 +100,7 @@ static bool pool_tls_print(struct str key, const void *object, struct emit *o)
 	return !on;
 }
 
-static void pool_tls_finish(struct load *l, const struct node *n, void *object)
+void schema_pool_tls_finish(struct load *l, const struct node *n, void *object)
 {
 	struct conf_pool_tls *t = object;
 
@@ -122,9 +122,9 @@ static void pool_tls_finish(struct load *l, const struct node *n, void *object)
 
 const struct rows schema_pool_tls = { "TLS",
 	                              0,
-	                              pool_tls_rows,
+	                              schema_pool_tls_rows,
 	                              pool_tls_read,
 	                              pool_tls_print,
 	                              "{\"type\": \"boolean\"}",
 	                              "true or false",
-	                              pool_tls_finish };
+	                              schema_pool_tls_finish };

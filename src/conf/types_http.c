@@ -266,33 +266,3 @@ static void pages_walk(const struct row *row, void *object, struct walk *w)
 
 const struct row_type type_pages = { "a map of statuses and files", pages_read, pages_print,
 	                             pages_schema, pages_walk };
-
-/* --- `tcp: true` of a check ------------------------------------------------------------------- */
-
-static void tcp_read(struct load *l, const struct row *row, const struct node *n, void *object)
-{
-	const char *why = "";
-	struct str text;
-	bool on;
-
-	if (!load_text(l, row, n, &text)) {
-		return;
-	}
-	if (value_bool(text, &on, &why) != OK || !on) {
-		load_refuse(l, row, n, text, "is not \"true\": leave the check out to have none");
-	}
-}
-
-static void tcp_print(const struct row *row, const void *object, struct emit *o)
-{
-	if (((const struct conf_check *)object)->probe == PROBE_TCP) {
-		emit_literal(o, row->name, "true");
-	}
-}
-
-static void tcp_schema(const struct row *row, struct buf *out)
-{
-	buf_adds(out, "\"const\": true");
-}
-
-const struct row_type type_probe_tcp = { "true", tcp_read, tcp_print, tcp_schema, NULL };

@@ -232,7 +232,9 @@ static void check_address_read(struct load *l, const struct row *row, const stru
 {
 	struct conf_server *s = load_alloc(l, 1, sizeof(*s));
 
-	if (s) {
+	if (s && n->kind == NODE_TEXT && net_ip_parse(n->text, &s->address) == OK) {
+		s->address_text = n->text; /* whether it needs a port depends on the kind */
+	} else if (s) {
 		s->address_text = STR("");
 		server_address.type->read(l, &server_address, n, s);
 	}

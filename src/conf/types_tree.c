@@ -297,7 +297,7 @@ static void map_read(struct load *l, const struct row *row, const struct node *n
 void print_rows(const struct rows *rows, const void *object, struct emit *o)
 {
 	for (const struct row *r = rows->v; r->name; r++) {
-		if (r->type->print) {
+		if (r->type->print && (!rows->has || rows->has(r, object))) {
 			r->type->print(r, object, o);
 		}
 	}

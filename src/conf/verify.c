@@ -88,10 +88,26 @@ void verify_check(struct load *l, const struct conf_check *c, const struct node 
 	}
 }
 
+void verify_check_address(struct load *l, const struct conf_check *c, const struct conf_server *s,
+                          const struct node *at)
+{
+	if (s->address.sa.sa_family != AF_UNIX) {
+		return;
+	}
+	if (c->port != 0) {
+		problem_error(l->problems, node_get(at, "port")->key_at,
+		              "\"port\" does not suit server \"%.*s\", which is a unix socket",
+		              STR_ARG(s->name));
+	} else if (c->probe == PROBE_DNS || c->probe == PROBE_PING) {
+		problem_error(l->problems, node_get(at, conf_probe_name(c->probe))->key_at,
+		              "a %s check does not suit server \"%.*s\", which is a unix socket",
+		              conf_probe_name(c->probe), STR_ARG(s->name));
+	}
+}
+
 static void verify_pool(struct load *l, const struct conf_pool *p, const struct node *n)
 {
 	const struct node *servers = node_get(n, "servers"), *check = node_get(n, "check");
-	const struct node *port = check ? node_get(check, "port") : NULL;
 
 	if (servers && p->nservers == 0 &&
 	    (servers->kind == NODE_NULL || (servers->kind == NODE_MAP && servers->n == 0))) {
@@ -99,13 +115,12 @@ static void verify_pool(struct load *l, const struct conf_pool *p, const struct 
 		              STR_ARG(p->name));
 	}
 	verify_check(l, &p->check, check);
-	for (uint32_t i = 0; port && i < p->nservers; i++) {
-		if (p->servers[i].address.sa.sa_family == AF_UNIX) {
-			problem_error(
-			    l->problems, port->key_at,
-			    "\"port\" does not suit server \"%.*s\", which is a unix socket",
-			    STR_ARG(p->servers[i].name));
-			break;
+	for (uint32_t i = 0; check && check->kind == NODE_MAP && i < p->nservers; i++) {
+		uint32_t before = l->problems->errors;
+
+		verify_check_address(l, &p->check, &p->servers[i], check);
+		if (l->problems->errors != before) {
+			break; /* once is enough */
 		}
 	}
 }
@@ -168,10 +183,9 @@ static void verify_binds(struct load *l)
 		const struct node *bind = node_get(l->listeners[i], "bind");
 
 		for (uint32_t k = 0; k < c->nbind && n < MAX_BINDS; k++) {
-			v[n++] =
-			    (struct bound){ &c->bind[k], c->bind_text[k], c->name,
-				            l->listeners[i]->faulty ? bind : item_of(bind, k),
-				            c->protocol == PROTOCOL_UDP };
+			v[n++] = (struct bound){ &c->bind[k], c->bind_text[k], c->name,
+				                 l->listeners[i]->faulty ? bind : item_of(bind, k),
+				                 c->protocol == PROTOCOL_UDP };
 		}
 	}
 	if (l->conf->control.on && l->conf->control.bind_text.len) {

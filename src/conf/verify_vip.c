@@ -260,13 +260,8 @@ void verify_vips(struct load *l)
 	struct conf *c = l->conf;
 
 	for (uint32_t i = 0; i < c->nchecks; i++) {
-		const struct node *port = node_get(l->checks[i], "port");
-
 		verify_check(l, &c->checks[i].check, l->checks[i]);
-		if (port && c->checks[i].servers[0].address.sa.sa_family == AF_UNIX) {
-			problem_error(l->problems, port->key_at,
-			              "\"port\" does not suit a unix socket");
-		}
+		verify_check_address(l, &c->checks[i].check, c->checks[i].servers, l->checks[i]);
 	}
 	for (uint32_t i = 0; i < c->nvips; i++) {
 		struct conf_vip *v = (struct conf_vip *)&c->vips[i];

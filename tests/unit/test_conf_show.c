@@ -16,6 +16,9 @@ static char *shown(const struct conf *c, bool json)
 
 #define TWICE(x) LISTENER "routes: { all: { to: web, " x " } }\n" POOL
 
+#define PROBED(x) \
+	LISTENER ROUTE "pools: { web: { servers: { a: 10.0.0.1:80 }, check: { " x " } } }\n"
+
 struct show_case {
 	const char *name;
 	const char *text;
@@ -59,6 +62,15 @@ static const struct show_case cases[] = {
 	{ "preempt_off", everything, "    preempt: false\n" },
 	{ "handover_off", everything, "    handover: off\n" },
 	{ "named_check", everything, "  db:\n    address: 10.0.0.9:5432\n    tcp: true\n" },
+	{ "send", PROBED("tcp: true, send: 'PING\\r\\n\\0\\x7f\\\\$$', match: PONG"),
+	  "      send: \"PING\\\\r\\\\n\\\\x00\\\\x7f\\\\\\\\$$\"\n      match: PONG\n" },
+	{ "send_by_yaml", PROBED("tcp: true, send: \"A\\r\\n\""), "      send: \"A\\\\r\\\\n\"\n" },
+	{ "redis", PROBED("redis: true, role: replica"),
+	  "      redis: true\n      role: replica\n      interval: 2s\n" },
+	{ "grpc", PROBED("grpc: true"), "      grpc: true\n      interval: 2s\n" },
+	{ "grpc_service", PROBED("grpc: shop.Cart"), "      grpc: shop.Cart\n" },
+	{ "dns", PROBED("dns: a.test"), "      dns: a.test\n      dns_type: A\n      interval" },
+	{ "expiry", PROBED("tls: true, expiry: 14d"), "      tls: true\n      expiry: 14d\n" },
 	{ "slo", everything,
 	  "slo:\n  outage: 150ms\n  failed: 0\n  drills:\n    node-death:\n      outage: 200ms\n" },
 };

@@ -79,15 +79,17 @@ static const struct verify_case cases[] = {
 	/* tcp and udp */
 	{ "tcp", TCP("to: web"), 0, 0, NULL },
 	{ "tcp_no_to", TCP("max_connections: 5"), 1, 0,
-	  "f.yaml:1:14: error: tcp listener \"x\" has no \"to\": the pool that gets its connections" },
+	  "f.yaml:1:14: error: tcp listener \"x\" has no \"to\": the pool that gets its "
+	  "connections" },
 	{ "tcp_no_pool", TCP("to: wbe"), 1, 0, "there is no pool \"wbe\"; did you mean \"web\"?" },
 	{ "tcp_database", TCP("to: postgres.main.primary"), 1, 0,
 	  "there is no pool \"postgres.main.primary\"" },
 	{ "tcp_sni", TCP("sni: { a.test: web, \"*.b.test\": web }"), 0, 0, NULL },
 	{ "tcp_sni_no_pool", TCP("sni: { a.test: wbe }"), 1, 0,
 	  "f.yaml:1:63: error: there is no pool \"wbe\"" },
-	{ "tcp_http_options", TCP("to: web, max_line: 1KiB, timeouts: { response: 2s, session: 2s }"),
-	  0, 3, "\"max_line\" has no effect: listener \"x\" speaks tcp" },
+	{ "tcp_http_options",
+	  TCP("to: web, max_line: 1KiB, timeouts: { response: 2s, session: 2s }"), 0, 3,
+	  "\"max_line\" has no effect: listener \"x\" speaks tcp" },
 	{ "tcp_route", TCP("to: web") "routes: { a: { to: web, listener: x } }\n", 1, 0,
 	  "listener \"x\" speaks tcp: no request of a route comes from there" },
 	{ "tcp_header_hash",
@@ -105,14 +107,15 @@ static const struct verify_case cases[] = {
 	  "tcp: true }, servers: { a: \"unix:/x\" } } }\n",
 	  1, 0, "is a unix socket, which takes no datagrams" },
 	{ "udp_send_proxy",
-	  "listeners: { x: { bind: \"*:80\", protocol: udp, to: web } }\npools: { web: { send_proxy: "
+	  "listeners: { x: { bind: \"*:80\", protocol: udp, to: web } }\npools: { web: { "
+	  "send_proxy: "
 	  "v2, " CHECKED " } }\n",
 	  1, 0, "has \"send_proxy\"" },
 	{ "udp_options", UDP("to: web, timeouts: { tunnel: 2s }, access_log: true"), 0, 2,
 	  "\"tunnel\" has no effect: listener \"x\" speaks udp" },
 	{ "warn_unused_but_tcp",
-	  "listeners: { h: { bind: \"*:80\" }, x: { bind: \"*:81\", protocol: tcp, to: old } }\n" ROUTE
-	  "pools: { web: { " CHECKED " }, old: { " CHECKED " } }\n",
+	  "listeners: { h: { bind: \"*:80\" }, x: { bind: \"*:81\", protocol: tcp, to: old } "
+	  "}\n" ROUTE "pools: { web: { " CHECKED " }, old: { " CHECKED " } }\n",
 	  0, 0, NULL },
 	/* ties */
 	{ "tie_all", ROUTES("path: /", "path: /"), 1, 0,
@@ -201,6 +204,15 @@ static const struct verify_case cases[] = {
 	{ "warn_http_only",
 	  LISTENER ROUTE "pools: { web: { check: { tcp: true, expect: 200 }, " SERVERS " } }\n", 0,
 	  1, "\"expect\" has no effect: this is no http check" },
+	{ "warn_expiry",
+	  LISTENER ROUTE "pools: { web: { check: { tcp: true, expiry: 3d }, " SERVERS " } }\n", 0,
+	  1, "\"expiry\" has no effect: this is no tls check" },
+	{ "warn_role",
+	  LISTENER ROUTE "pools: { web: { check: { mysql: true, role: primary }, " SERVERS " } }\n",
+	  0, 1, "\"role\" has no effect: this is no redis or postgres check" },
+	{ "warn_ping_port",
+	  LISTENER ROUTE "pools: { web: { check: { ping: true, port: 7 }, " SERVERS " } }\n", 0, 1,
+	  "\"port\" has no effect: ping checks use none" },
 	{ "warn_user",
 	  LISTENER ROUTE "pools: { web: { check: { tcp: true, user: x }, " SERVERS " } }\n", 0, 1,
 	  "\"user\" has no effect" },
