@@ -227,6 +227,16 @@ int net_connect(const struct net_addr *a, bool *ret_done)
 	return fd;
 }
 
+int net_connect_udp(const struct net_addr *a)
+{
+	int fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0) {
+		return ERR_SYSTEM;
+	}
+	return connect(fd, &a->sa, a->len) == 0 ? fd : fail(fd);
+}
+
 int net_connect_error(int fd)
 {
 	int err = 0;

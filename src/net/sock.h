@@ -32,6 +32,10 @@ int net_connect(const struct net_addr *a, bool *ret_done);
 /* The error of a connection in the making: 0 or an errno. */
 int net_connect_error(int fd);
 
+/* A datagram socket connected to that IP address, from a port of the kernel's choice: only what
+ * comes from there is received. The descriptor or ERR_SYSTEM. */
+int net_connect_udp(const struct net_addr *a);
+
 /* accept4 with TCP_NODELAY. Returns the descriptor, or ERR_AGAIN, ERR_FULL (no descriptor or
  * memory), ERR_SYSTEM. */
 int net_accept(int fd, struct net_addr *ret_peer);
