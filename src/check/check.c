@@ -8,15 +8,19 @@
  */
 #include "check/check.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "check/ping.h"
 #include "check/server.h"
+#include "net/ping.h"
 
 #define START_PATIENCE   NS_PER_S
 #define START_ALL        (150 * NS_PER_MS) /* so long at start, the verdict on all is waited for */
@@ -100,10 +104,22 @@ static void on_patience(struct loop_timer *t)
 	}
 }
 
+/* Without the sockets ping checks say that they cannot be run. */
+static void use_ping(struct check *c, const struct role_conf *conf)
+{
+	int err = ping_use(&c->env, role_conf_fd(conf, ROLE_FD_PING, 0, 4),
+	                   role_conf_fd(conf, ROLE_FD_PING, 0, 6));
+
+	if (err != OK) {
+		log_warning("check_not_run", NULL, "ping checks: %s", err_text(err));
+	}
+}
+
 static int check_start(struct role *r, const struct role_conf *first, char *why, size_t why_size)
 {
 	struct check *c = calloc(1, sizeof(*c));
 	struct check_set *set;
+	int err;
 
 	if (c == NULL) {
 		(void)snprintf(why, why_size, "out of memory");
@@ -117,9 +133,10 @@ static int check_start(struct role *r, const struct role_conf *first, char *why,
 	probe_env_init(&c->env, r->loop, kept_max());
 	c->env.exec = send_exec;
 	c->env.arg = c;
-	if (check_set_new(c, first->conf, &set) != OK) {
-		(void)snprintf(why, why_size, "out of memory for the servers");
-		return ERR_NOMEM;
+	use_ping(c, first);
+	err = check_set_new(c, first, &set, why, why_size);
+	if (err != OK) {
+		return err;
 	}
 	check_set_begin(c, set);
 	check_publish_to(c, first);
@@ -147,11 +164,13 @@ static uint64_t patience_of(const struct check_set *set)
 static int check_prepare(struct role *r, const struct role_conf *next, char *why, size_t why_size)
 {
 	struct check *c = r->data;
+	int err;
 
 	CHECK(c->next == NULL);
-	if (check_set_new(c, next->conf, &c->next) != OK) {
-		(void)snprintf(why, why_size, "out of memory for the servers");
-		return ERR_NOMEM;
+	use_ping(c, next);
+	err = check_set_new(c, next, &c->next, why, why_size);
+	if (err != OK) {
+		return err;
 	}
 	check_set_begin(c, c->next);
 	if (check_set_wait(c->next) == 0) {
@@ -223,6 +242,9 @@ static void check_message(struct role *r, struct ipc_msg *m)
 	case IPC_ORDER:
 		check_order(c, m);
 		break;
+	case IPC_CERTS:
+		check_tls_certs(c, m);
+		break;
 	case IPC_EXECUTED:
 		on_executed(c, m);
 		break;
@@ -231,8 +253,30 @@ static void check_message(struct role *r, struct ipc_msg *m)
 	}
 }
 
+/* Ping checks need a socket that not everybody may open. */
+static void check_lacks(const struct conf *c, uint32_t self, struct buf *out)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+
+	(void)self;
+	for (unsigned i = 0; i < ARRAY_LEN(families); i++) {
+		int fd = conf_pings(c, families[i]) ? net_ping_open(families[i]) : 0;
+
+		if (fd < 0) {
+			buf_printf(out,
+			           "ping checks of %s addresses cannot be run here (%s): the node "
+			           "needs CAP_NET_RAW, or net.ipv4.ping_group_range has to permit "
+			           "its group\n",
+			           i == 0 ? "IPv4" : "IPv6", strerror(errno));
+		} else if (fd > 0) {
+			close(fd);
+		}
+	}
+}
+
 const struct role_ops check_role = {
 	.name = "check",
+	.lacks = check_lacks,
 	.start = check_start,
 	.prepare = check_prepare,
 	.commit = check_commit,

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kinds of probes have in common: time limit, verdict, connecting and closing, and the
- * table of kinds. Main thread of the role check.
+ * What the kinds of probes have in common: time limit and verdict, and the table of kinds. Main
+ * thread of the role check.
  */
 #include "check/probe.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/err.h"
-#include "net/sock.h"
+#include "check/ping.h"
 
 /* By enum conf_probe. */
 static const struct probe_ops *const probe_table[] = {
-	[PROBE_NONE] = NULL,
-	[PROBE_TCP] = &probe_tcp,
-	[PROBE_HTTP] = &probe_http,
-	[PROBE_EXEC] = &probe_exec,
+	[PROBE_NONE] = NULL,          [PROBE_TCP] = &probe_tcp,
+	[PROBE_HTTP] = &probe_http,   [PROBE_EXEC] = &probe_exec,
+	[PROBE_TLS] = &probe_tls,     [PROBE_GRPC] = &probe_grpc,
+	[PROBE_REDIS] = &probe_redis, [PROBE_POSTGRES] = &probe_postgres,
+	[PROBE_MYSQL] = &probe_mysql, [PROBE_SMTP] = &probe_smtp,
+	[PROBE_DNS] = &probe_dns,     [PROBE_PING] = &probe_ping,
 };
 
 void probe_env_init(struct probe_env *env, struct loop *loop, unsigned kept_max)
@@ -30,12 +31,18 @@ void probe_env_init(struct probe_env *env, struct loop *loop, unsigned kept_max)
 
 void probe_env_free(struct probe_env *env)
 {
-	probe_http_free_stores(env);
+	ping_free(env);
+	while (env->stores != NULL) {
+		struct probe_store *next = env->stores->next;
+
+		free(env->stores);
+		env->stores = next;
+	}
 }
 
 static void on_io(struct loop_io *io, uint32_t events)
 {
-	struct probe *p = CONTAINER_OF(io, struct probe, io);
+	struct probe *p = CONTAINER_OF(io, struct probe, s.io);
 
 	CHECK_MAGIC(p, PROBE_MAGIC);
 	p->ops->io(p, events);
@@ -47,7 +54,10 @@ static void on_deadline(struct loop_timer *t)
 	enum fail_why why;
 
 	CHECK_MAGIC(p, PROBE_MAGIC);
-	CHECK(p->running);
+	if (!p->running) { /* the other side was to close */
+		p->ops->stop(p);
+		return;
+	}
 	why = p->ops->timed_out(p);
 	p->ops->stop(p);
 	probe_verdict(p, why == FAIL_LOCAL ? PROBE_UNDECIDED : PROBE_FAILED, why, NULL);
@@ -60,7 +70,7 @@ void probe_init(struct probe *p, struct probe_env *env,
 		.magic = PROBE_MAGIC,
 		.env = env,
 		.done = done,
-		.io = { .fd = -1, .fn = on_io },
+		.s = { .io = { .fd = -1, .fn = on_io } },
 		.deadline = { .fn = on_deadline },
 	};
 }
@@ -94,11 +104,24 @@ void probe_ask(struct probe *p, const struct conf_check *check, const struct pro
 	p->text = text;
 	p->address = *address;
 	p->server = server;
+	if (p->ops != probe_table[check->probe]) {
+		p->phase = 0;
+	}
 	p->ops = probe_table[check->probe];
 	if (check->port != 0) {
 		set_port(&p->address, check->port);
 	}
 	set_host(p);
+}
+
+void probe_ask_tls(struct probe *p, bool wanted, struct tls_client *tls, struct str name)
+{
+	if (p->tls != tls) {
+		tls_session_free(&p->session);
+	}
+	p->tls_wanted = wanted;
+	p->tls = tls;
+	p->tls_name = name;
 }
 
 void probe_start(struct probe *p)
@@ -107,6 +130,11 @@ void probe_start(struct probe *p)
 	p->running = true;
 	p->started = clock_mono();
 	loop_timer_set(p->env->loop, &p->deadline, p->check->timeout + p->ops->grace);
+	if (p->tls_wanted && p->tls == NULL) {
+		probe_verdict(p, PROBE_UNDECIDED, FAIL_LOCAL,
+		              "not run: the files of its TLS could not be used");
+		return;
+	}
 	p->ops->start(p);
 }
 
@@ -118,7 +146,8 @@ void probe_stop(struct probe *p)
 	loop_timer_stop(p->env->loop, &p->deadline);
 	p->running = false;
 	p->ops->stop(p);
-	loop_remove(p->env->loop, &p->io); /* it may be freed: nothing may be left for it */
+	tls_session_free(&p->session);
+	loop_remove(p->env->loop, &p->s.io); /* it may be freed: nothing may be left for it */
 }
 
 void probe_verdict(struct probe *p, enum probe_end end, enum fail_why why, const char *fmt, ...)
@@ -138,93 +167,6 @@ void probe_verdict(struct probe *p, enum probe_end end, enum fail_why why, const
 		result.text = text;
 	}
 	p->done(p, &result);
-}
-
-/* Descriptors, memory or local ports that ran out are no fault of the server. */
-static bool is_local(int err)
-{
-	return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM ||
-	       err == EADDRNOTAVAIL;
-}
-
-static void connect_failed(struct probe *p, int err)
-{
-	enum fail_why why = fail_errno(err);
-
-	probe_close(p);
-	if (is_local(err)) {
-		probe_verdict(p, PROBE_UNDECIDED, FAIL_LOCAL, "%s: %s", fail_text(FAIL_LOCAL),
-		              strerror(err));
-		return;
-	}
-	probe_verdict(p, PROBE_FAILED, why, why == FAIL_CONNECT ? "%s: %s" : NULL, fail_text(why),
-	              strerror(err));
-}
-
-bool probe_connect(struct probe *p)
-{
-	bool done = false;
-	int fd = net_connect(&p->address, &done);
-
-	p->reused = false;
-	p->uses = 0;
-	if (fd < 0) {
-		connect_failed(p, errno);
-		return false;
-	}
-	p->io.fd = fd;
-	return true;
-}
-
-bool probe_connected_now(const struct probe *p)
-{
-	struct net_addr peer = { .len = sizeof(peer.un) };
-
-	return getpeername(p->io.fd, &peer.sa, &peer.len) == 0;
-}
-
-bool probe_watch(struct probe *p)
-{
-	if (loop_add(p->env->loop, &p->io, LOOP_IN | LOOP_OUT | LOOP_RDHUP) != OK) {
-		connect_failed(p, ENOMEM);
-		return false;
-	}
-	return true;
-}
-
-/* Connecting to a free local port of the ephemeral range can end in a connection with oneself. */
-static bool is_self(int fd, const struct net_addr *peer)
-{
-	struct net_addr local;
-
-	if (peer->sa.sa_family == AF_UNIX) {
-		return false;
-	}
-	net_local_addr(fd, &local);
-	return net_addr_eq(&local, peer);
-}
-
-bool probe_connected(struct probe *p)
-{
-	int err = net_connect_error(p->io.fd);
-
-	if (err == 0 && is_self(p->io.fd, &p->address)) {
-		err = ECONNREFUSED;
-	}
-	if (err != 0) {
-		connect_failed(p, err);
-		return false;
-	}
-	return true;
-}
-
-void probe_close(struct probe *p)
-{
-	if (p->io.fd < 0) {
-		return;
-	}
-	net_close_reset(p->io.fd); /* the only copy: this unregisters it as well */
-	p->io.fd = -1;
 }
 
 static bool same_list(const struct conf_list *a, const struct conf_list *b)
@@ -259,5 +201,10 @@ bool probe_same(const struct conf_check *a, const struct conf_check *b)
 	return a->probe == b->probe && a->port == b->port && str_eq(a->http, b->http) &&
 	       str_eq(a->method, b->method) && str_eq(a->host, b->host) && same_headers(a, b) &&
 	       memcmp(a->expect, b->expect, sizeof(a->expect)) == 0 && str_eq(a->match, b->match) &&
-	       same_list(&a->exec, &b->exec) && str_eq(a->user, b->user);
+	       same_list(&a->exec, &b->exec) && str_eq(a->user, b->user) &&
+	       str_eq(a->send, b->send) && str_eq(a->grpc, b->grpc) && a->role == b->role &&
+	       str_eq(a->login, b->login) && str_eq(a->database, b->database) &&
+	       str_eq(a->password, b->password) && str_eq(a->dns, b->dns) &&
+	       str_eq(a->dns_type, b->dns_type) && a->expiry == b->expiry &&
+	       a->over_tls == b->over_tls;
 }

@@ -22,7 +22,7 @@ static void exec_start(struct probe *p)
 		return;
 	}
 	p->phase = EXEC_WAITING;
-	TAILQ_INSERT_TAIL(&env->execs, p, link);
+	TAILQ_INSERT_TAIL(&env->execs, p, waits);
 }
 
 static void exec_io(struct probe *p, uint32_t events)
@@ -34,13 +34,13 @@ static void exec_io(struct probe *p, uint32_t events)
 static void exec_stop(struct probe *p)
 {
 	if (p->phase == EXEC_WAITING) {
-		TAILQ_REMOVE(&p->env->execs, p, link);
+		TAILQ_REMOVE(&p->env->execs, p, waits);
 		p->phase = EXEC_IDLE;
 	}
 }
 
 /* The parent ends the program in time; silence beyond that is the parent's. */
-static enum fail_why exec_timed_out(struct probe *p)
+static enum fail_why exec_timed_out(const struct probe *p)
 {
 	(void)p;
 	return FAIL_LOCAL;
@@ -50,7 +50,7 @@ bool probe_executed(struct probe_env *env, uint32_t id, int status, const char *
 {
 	struct probe *p;
 
-	TAILQ_FOREACH (p, &env->execs, link) {
+	TAILQ_FOREACH (p, &env->execs, waits) {
 		if (p->exec_id == id) {
 			break;
 		}

@@ -17,17 +17,10 @@
 #include "net/sock.h"
 
 #define HEAD_MAX  16384
-#define BODY_MAX  65536
 #define DRAIN_MAX 65536 /* of a body nobody looks at, to keep its connection */
 #define USES_MAX  5     /* questions on one connection */
 
-enum { ASK_IDLE, ASK_CONNECTING, ASK_SENDING, ASK_HEAD, ASK_BODY, ASK_DRAIN };
-
-struct probe_store {
-	struct probe_store *next;
-	size_t len; /* of data */
-	char data[BODY_MAX];
-};
+enum { ASK_IDLE, ASK_CONNECTING, ASK_HEAD, ASK_BODY, ASK_DRAIN };
 
 static const struct http_limits http_limits = {
 	.max_line = 4096,
@@ -36,51 +29,14 @@ static const struct http_limits http_limits = {
 };
 
 /* One thread, one answer at a time: what is received and its parsed head. */
-static char received[BODY_MAX];
+static char received[PROBE_STORE];
 static struct http_head head;
 
 static void http_start(struct probe *p);
 
-static struct probe_store *store_get(struct probe *p)
-{
-	struct probe_env *env = p->env;
-
-	if (p->store == NULL && env->stores != NULL) {
-		p->store = env->stores;
-		env->stores = p->store->next;
-	} else if (p->store == NULL) {
-		p->store = malloc(sizeof(*p->store));
-	} else {
-		return p->store;
-	}
-	if (p->store != NULL) {
-		p->store->len = 0;
-	}
-	return p->store;
-}
-
-static void store_put(struct probe *p)
-{
-	if (p->store != NULL) {
-		p->store->next = p->env->stores;
-		p->env->stores = p->store;
-		p->store = NULL;
-	}
-}
-
-void probe_http_free_stores(struct probe_env *env)
-{
-	while (env->stores != NULL) {
-		struct probe_store *next = env->stores->next;
-
-		free(env->stores);
-		env->stores = next;
-	}
-}
-
 static bool is_keeping(const struct probe *p)
 {
-	return p->io.fd >= 0 && p->phase == ASK_IDLE;
+	return p->s.io.fd >= 0 && p->phase == ASK_IDLE;
 }
 
 static void http_close(struct probe *p)
@@ -89,7 +45,7 @@ static void http_close(struct probe *p)
 		p->env->kept--;
 	}
 	probe_close(p);
-	store_put(p);
+	probe_store_put(p);
 	p->phase = ASK_IDLE;
 }
 
@@ -100,7 +56,7 @@ static void finish(struct probe *p)
 		http_close(p);
 		return;
 	}
-	store_put(p);
+	probe_store_put(p);
 	p->phase = ASK_IDLE;
 	p->env->kept++;
 }
@@ -130,51 +86,34 @@ static void broken(struct probe *p, enum fail_why why)
 static void send_request(struct probe *p)
 {
 	struct str host = p->check->host.len != 0 ? p->check->host : str_from(p->host);
-	struct str parts[3] = { p->text->head, host, p->text->tail };
+	const struct str parts[3] = { p->text->head, host, p->text->tail };
 	struct iovec iov[3];
-	struct msghdr msg = { .msg_iov = iov };
-	size_t skip = p->sent;
-	size_t left = 0;
-	ssize_t n;
 
 	for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
-		size_t cut = MIN(skip, parts[i].len);
-
-		skip -= cut;
-		iov[i].iov_base = (char *)(uintptr_t)parts[i].s + cut;
-		iov[i].iov_len = parts[i].len - cut;
-		left += iov[i].iov_len;
+		iov[i].iov_base = (char *)(uintptr_t)parts[i].s;
+		iov[i].iov_len = parts[i].len;
 	}
-	msg.msg_iovlen = ARRAY_LEN(iov);
-	n = sendmsg(p->io.fd, &msg, MSG_NOSIGNAL);
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+	p->phase = ASK_HEAD;
+	if (stream_send(&p->s, iov, ARRAY_LEN(iov)) != OK) {
 		broken(p, fail_errno(errno));
-		return;
-	}
-	p->sent += n > 0 ? (uint32_t)n : 0;
-	if (n > 0 && (size_t)n == left) {
-		p->phase = ASK_HEAD;
 	}
 }
 
 static void http_start(struct probe *p)
 {
-	p->sent = 0;
 	p->scanned = 0;
 	p->close = false;
 	if (!is_keeping(p)) {
 		http_close(p); /* it may still be at the body of its last answer */
-		if (!probe_connect(p) || !probe_watch(p)) {
-			return;
-		}
 		p->phase = ASK_CONNECTING;
-		p->uses = 1;
+		if (probe_connect(p) && probe_watch(p)) {
+			p->uses = 1;
+		}
 		return;
 	}
 	p->env->kept--;
 	p->reused = true;
 	p->uses++;
-	p->phase = ASK_SENDING;
 	send_request(p);
 }
 
@@ -186,7 +125,7 @@ static void judge_match(struct probe *p, bool found, bool whole)
 		probe_verdict(p, PROBE_OK, FAIL_NONE, NULL);
 	} else if (whole) {
 		fail(p, FAIL_MATCH, NULL);
-	} else if (p->store->len == BODY_MAX) {
+	} else if (p->store->len == PROBE_STORE) {
 		fail(p, FAIL_MATCH, "no match in the first 64 KiB");
 	}
 }
@@ -204,14 +143,14 @@ static void look(struct probe *p, struct str run, bool whole)
 		judge_match(p, found, whole);
 		return;
 	}
-	s = store_get(p);
+	s = probe_store_get(p);
 	if (s == NULL) {
 		http_close(p);
 		probe_verdict(p, PROBE_UNDECIDED, FAIL_LOCAL, NULL);
 		return;
 	}
 	from = s->len >= match.len ? s->len - match.len + 1 : 0;
-	n = MIN(run.len, BODY_MAX - s->len);
+	n = MIN(run.len, PROBE_STORE - s->len);
 	if (n != 0) {
 		memcpy(s->data + s->len, run.s, n);
 		s->len += n;
@@ -229,7 +168,7 @@ static void body_run(struct probe *p, struct str run, bool whole)
 
 static void on_chunked(struct probe *p, const char *data, size_t len)
 {
-	while (len > 0 && !p->chunked.done && p->io.fd >= 0) {
+	while (len > 0 && !p->chunked.done && p->s.io.fd >= 0) {
 		struct str run = STR_NONE;
 		ssize_t n = http_chunked_scan(&p->chunked, data, len, &run);
 
@@ -245,12 +184,12 @@ static void on_chunked(struct probe *p, const char *data, size_t len)
 		len -= (size_t)n;
 		body_run(p, run, false);
 	}
-	if (p->io.fd < 0 || !p->chunked.done) {
+	if (p->s.io.fd < 0 || !p->chunked.done) {
 		return;
 	}
 	p->close = p->close || len != 0;
 	body_run(p, STR_NONE, true);
-	if (p->io.fd >= 0) {
+	if (p->s.io.fd >= 0) {
 		finish(p);
 	}
 }
@@ -262,7 +201,7 @@ static void on_length(struct probe *p, const char *data, size_t len)
 	p->left -= n;
 	p->close = p->close || len > n;
 	body_run(p, str_n(data, n), p->left == 0);
-	if (p->left == 0 && p->io.fd >= 0) {
+	if (p->left == 0 && p->s.io.fd >= 0) {
 		finish(p);
 	}
 }
@@ -295,7 +234,7 @@ static void on_answer(struct probe *p, const char *rest, size_t len)
 	p->body = (uint8_t)head.body;
 	p->left = head.body == HTTP_BODY_LENGTH ? head.length : 0;
 	p->close = head.close || head.status == 101;
-	store_put(p);
+	probe_store_put(p);
 	http_chunked_init(&p->chunked);
 	if (!conf_expects(p->check, head.status)) {
 		http_close(p);
@@ -314,7 +253,7 @@ static void on_answer(struct probe *p, const char *rest, size_t len)
 /* Bytes of the head: parsed where they lie when it is whole, else gathered. */
 static void on_head(struct probe *p, const char *data, size_t len)
 {
-	static char whole[HEAD_MAX + BODY_MAX];
+	static char whole[HEAD_MAX + PROBE_STORE];
 	enum http_method method = http_method_of(p->check->method);
 	size_t have = p->store != NULL ? p->store->len : 0;
 	int n;
@@ -340,7 +279,7 @@ static void on_head(struct probe *p, const char *data, size_t len)
 		on_answer(p, data + n, len - (size_t)n);
 	} else if (len > HEAD_MAX) {
 		fail(p, FAIL_BAD_RESPONSE, http_fault_text(HTTP_FAULT_HEAD_TOO_LARGE));
-	} else if (store_get(p) == NULL) {
+	} else if (probe_store_get(p) == NULL) {
 		http_close(p);
 		probe_verdict(p, PROBE_UNDECIDED, FAIL_LOCAL, NULL);
 	} else {
@@ -351,9 +290,8 @@ static void on_head(struct probe *p, const char *data, size_t len)
 
 static void on_data(struct probe *p, const char *data, size_t len)
 {
-	if (p->phase == ASK_SENDING) {
-		p->phase = ASK_HEAD; /* answered before it had the whole question */
-		p->uses = USES_MAX;
+	if (!flow_empty(&p->s.out)) {
+		p->uses = USES_MAX; /* answered before it had the whole question */
 	}
 	if (p->phase == ASK_HEAD) {
 		on_head(p, data, len);
@@ -375,53 +313,36 @@ static void on_eof(struct probe *p)
 	broken(p, p->phase == ASK_BODY || p->store != NULL ? FAIL_CUT : FAIL_CLOSED);
 }
 
-static void receive(struct probe *p, bool ending)
+static void receive(struct probe *p)
 {
-	while (p->io.fd >= 0) {
-		int fd = p->io.fd;
-		ssize_t n = recv(fd, received, sizeof(received), 0);
+	while (p->s.io.fd >= 0 && p->s.readable) {
+		ssize_t n = stream_recv(&p->s, received, sizeof(received));
 
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n < 0 && errno == EAGAIN) {
+		if (n > 0) {
+			on_data(p, received, (size_t)n);
+		} else if (n == ERR_AGAIN) {
 			return;
-		}
-		if (n < 0) {
-			broken(p, fail_errno(errno));
-			return;
-		}
-		if (n == 0) {
+		} else if (n == ERR_CLOSED) {
 			on_eof(p);
-			return;
-		}
-		on_data(p, received, (size_t)n);
-		if (p->io.fd != fd || (!ending && (size_t)n < sizeof(received))) {
-			return;
+		} else {
+			broken(p, fail_errno(errno));
 		}
 	}
 }
 
 static void http_io(struct probe *p, uint32_t events)
 {
-	if (p->phase == ASK_CONNECTING) {
-		if (!probe_connected(p)) {
-			p->phase = ASK_IDLE;
-			return;
-		}
-		p->phase = ASK_SENDING;
-	}
-	if (p->phase == ASK_SENDING) {
-		send_request(p);
-	}
-	if (p->io.fd >= 0 && (events & (LOOP_IN | LOOP_RDHUP | LOOP_HUP)) != 0) {
-		receive(p, (events & (LOOP_RDHUP | LOOP_HUP)) != 0);
-	}
-}
+	bool opened = false;
 
-static enum fail_why http_timed_out(struct probe *p)
-{
-	return p->phase == ASK_CONNECTING ? FAIL_CONNECT_TIMEOUT : FAIL_TIMEOUT;
+	if (!probe_open(p, events, &opened)) {
+		return;
+	}
+	if (opened) {
+		send_request(p);
+	} else if (!flow_empty(&p->s.out) && stream_flush(&p->s) != OK) {
+		broken(p, fail_errno(errno));
+	}
+	receive(p);
 }
 
 const struct probe_ops probe_http = {
@@ -429,7 +350,7 @@ const struct probe_ops probe_http = {
 	.start = http_start,
 	.io = http_io,
 	.stop = http_close,
-	.timed_out = http_timed_out,
+	.timed_out = probe_link_timed_out,
 };
 
 int probe_http_text(const struct conf_check *check, struct arena *arena, struct probe_text *ret)

@@ -120,6 +120,34 @@ static void on_done(struct probe *p, const struct probe_result *result)
 	loop_timer_set(loop_of(s), &s->timer, delay > gone ? delay - gone : NS_PER_MS);
 }
 
+/* Whom the certificate of a server is to be for. */
+static struct str tls_name(const struct check_server *s)
+{
+	const struct conf_pool_tls *t = conf_check_tls(s->pool->conf);
+
+	return t != NULL && t->server_name.len > 0 ? t->server_name : s->conf->address_text;
+}
+
+/* Hands the probe what it asks, and whom. */
+static void hand_over(struct check_server *s)
+{
+	const struct check_pool *pool = s->pool;
+
+	probe_ask(&s->probe, &pool->conf->check, &pool->text, &s->conf->address, s->conf->id.s);
+	probe_ask_tls(&s->probe, conf_check_tls(pool->conf) != NULL, pool->tls, tls_name(s));
+}
+
+void check_server_tls(struct check_server *s)
+{
+	bool running = s->probe.running;
+
+	probe_stop(&s->probe);
+	hand_over(s);
+	if (running) {
+		loop_timer_set(loop_of(s), &s->timer, 0);
+	}
+}
+
 struct check_server *check_server_new(struct check *c, struct check_pool *pool,
                                       const struct conf_server *conf, bool warm)
 {
@@ -137,7 +165,7 @@ struct check_server *check_server_new(struct check *c, struct check_pool *pool,
 	s->tick.fn = on_tick;
 	damp_init(&s->damp, pool->conf, warm);
 	probe_init(&s->probe, &c->env, on_done);
-	probe_ask(&s->probe, &pool->conf->check, &pool->text, &conf->address, conf->id.s);
+	hand_over(s);
 	return s;
 }
 
@@ -165,7 +193,7 @@ void check_server_move(struct check_server *s, struct check_pool *pool,
 {
 	const struct conf_check *old = &s->pool->conf->check;
 	const struct conf_check *check = &pool->conf->check;
-	bool same = probe_same(old, check);
+	bool same = probe_same(old, check) && s->pool->tls_key == pool->tls_key;
 	bool sooner = check->interval < old->interval;
 	struct damp_event e = { .kind = DAMP_RULES, .now = loop_of(s)->now };
 
@@ -174,7 +202,7 @@ void check_server_move(struct check_server *s, struct check_pool *pool,
 	}
 	s->pool = pool;
 	s->conf = conf;
-	probe_ask(&s->probe, check, &pool->text, &conf->address, conf->id.s);
+	hand_over(s);
 	check_server_step(s, &e);
 	if (!has_check(s)) {
 		loop_timer_stop(loop_of(s), &s->timer);

@@ -10,6 +10,7 @@
 #include "check/damping.h"
 #include "check/probe.h"
 #include "core/role.h"
+#include "tls/store.h"
 
 struct check;
 struct check_server;
@@ -18,6 +19,8 @@ struct check_pool {
 	const struct conf_pool *conf;
 	bool named; /* a named check: its one server takes neither requests nor orders */
 	struct probe_text text;
+	struct tls_client *tls;        /* NULL: in clear text */
+	uint64_t tls_key;              /* of its options and files: equal ones do not differ */
 	struct check_server **servers; /* conf->nservers of them */
 	/* Of a pool in force: how many of its servers are … */
 	uint32_t up;
@@ -84,14 +87,17 @@ void check_server_begin(struct check_server *s, uint32_t n, bool known);
 /* It belongs to another set's pool from now on. */
 void check_server_move(struct check_server *s, struct check_pool *pool,
                        const struct conf_server *conf);
+/* Its pool speaks TLS with something else from now on. */
+void check_server_tls(struct check_server *s);
 /* One step of the damping, published; starts timers as needed. */
 void check_server_step(struct check_server *s, const struct damp_event *e);
 
 /* --- set.c ---------------------------------------------------------------------------------- */
 
 /* The set of a configuration: servers that the one in force has too are shared, others are made
- * (at a start that finds states on the board, with those). OK or ERR_NOMEM. */
-int check_set_new(struct check *c, const struct conf *conf, struct check_set **ret);
+ * (at a start that finds states on the board, with those). OK, or an error with why. */
+int check_set_new(struct check *c, const struct role_conf *conf, struct check_set **ret, char *why,
+                  size_t why_size);
 /* Starts the probes of the servers that are only in this set. */
 void check_set_begin(struct check *c, struct check_set *set);
 /* Puts a set into force and frees the one before it. */
@@ -104,6 +110,15 @@ uint32_t check_set_waiting(struct check_set *set);
 
 /* Servers of a pool that take new requests: up and not taken out by an order. */
 uint32_t check_pool_in_service(const struct check_pool *pool);
+
+/* --- tls.c ---------------------------------------------------------------------------------- */
+
+/* The store of certificates that comes with a configuration, mapped; NULL: there is none. */
+struct store *check_tls_store(const struct role_conf *conf);
+/* Makes what a pool's checks speak TLS with. OK, or an error with why. */
+int check_tls_pool(struct check_pool *pool, const struct store *store, char *why, size_t why_size);
+/* IPC_CERTS → IPC_CERTED: what is new in files counts from the next probe on. */
+void check_tls_certs(struct check *c, const struct ipc_msg *m);
 
 /* --- publish.c ------------------------------------------------------------------------------ */
 

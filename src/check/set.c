@@ -3,10 +3,12 @@
  * Sets of pools and servers: made of a configuration, compared with the one in force, put into
  * force. Role check, main thread.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "check/server.h"
 
 /* A check that is a program need not have an address. */
@@ -64,10 +66,18 @@ static struct check_server *find_or_make(struct check *c, struct check_pool *poo
 	return s;
 }
 
-static int fill_pool(struct check *c, struct check_set *set, struct check_pool *pool)
+static int fill_pool(struct check *c, struct check_set *set, struct check_pool *pool,
+                     const struct store *store, char *why, size_t why_size)
 {
 	const struct conf_pool *conf = pool->conf;
+	int err = check_tls_pool(pool, store, why, why_size);
 
+	if (err != OK && c->now == NULL) { /* at a start all other checks are more important */
+		log_error("check_not_run", conf->name.s, "%s", why);
+	} else if (err != OK) {
+		return err;
+	}
+	(void)snprintf(why, why_size, "out of memory for the servers");
 	if (conf->check.probe == PROBE_HTTP &&
 	    probe_http_text(&conf->check, &set->arena, &pool->text) != OK) {
 		return ERR_NOMEM;
@@ -87,10 +97,15 @@ static int fill_pool(struct check *c, struct check_set *set, struct check_pool *
 	return OK;
 }
 
-int check_set_new(struct check *c, const struct conf *conf, struct check_set **ret)
+int check_set_new(struct check *c, const struct role_conf *role_conf, struct check_set **ret,
+                  char *why, size_t why_size)
 {
 	struct check_set *set = calloc(1, sizeof(*set));
+	const struct conf *conf = role_conf->conf;
+	struct store *store;
+	int err = OK;
 
+	(void)snprintf(why, why_size, "out of memory for the servers");
 	if (set == NULL) {
 		return ERR_NOMEM;
 	}
@@ -102,16 +117,21 @@ int check_set_new(struct check *c, const struct conf *conf, struct check_set **r
 		check_set_free(c, set);
 		return ERR_NOMEM;
 	}
-	for (uint32_t i = 0; i < conf->npools + conf->nchecks; i++) {
+	store = check_tls_store(role_conf);
+	for (uint32_t i = 0; err == OK && i < conf->npools + conf->nchecks; i++) {
 		struct check_pool *pool = &set->pools[i];
 
 		pool->named = i >= conf->npools;
 		pool->conf = pool->named ? &conf->checks[i - conf->npools] : &conf->pools[i];
 		set->nall++;
-		if (fill_pool(c, set, pool) != OK) {
-			check_set_free(c, set);
-			return ERR_NOMEM;
-		}
+		err = fill_pool(c, set, pool, store, why, why_size);
+	}
+	if (store != NULL) {
+		store_unmap(store);
+	}
+	if (err != OK) {
+		check_set_free(c, set);
+		return err;
 	}
 	*ret = set;
 	return OK;
@@ -170,6 +190,9 @@ void check_set_free(struct check *c, struct check_set *set)
 				check_server_free(pool->servers[k]);
 			}
 		}
+	}
+	for (uint32_t i = 0; i < set->nall; i++) {
+		tls_client_free(set->pools[i].tls); /* connections keep what they need of it */
 	}
 	arena_free(&set->arena);
 	free(set);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "core/logsink.h"
 #include "core/parent.h"
+#include "net/ping.h"
 
 /* The arrays of a mapped image are private and writable: the slots are the parent's to fill in. */
 #define SLOT(object) (*(uint32_t *)&(object)->slot)
@@ -298,6 +299,22 @@ static void list_proxy(const struct parent *p, const struct generation *g, bool 
 	}
 }
 
+/* ICMP sockets, which a role without rights may not open; kept for all generations. */
+static int ping_socket(struct parent *p, const struct conf *c, int family)
+{
+	int *fd = &p->ping[family == AF_INET ? 0 : 1];
+
+	if (*fd < 0 && conf_pings(c, family)) {
+		*fd = net_ping_open(family);
+		if (*fd < 0)
+			log_warning("check_not_run", NULL,
+			            "ping checks of %s addresses: no ICMP socket (%s): the node "
+			            "needs CAP_NET_RAW or ping_group_range",
+			            family == AF_INET ? "IPv4" : "IPv6", strerror(errno));
+	}
+	return conf_pings(c, family) ? *fd : -1;
+}
+
 static int send_to_child(void *arg, enum ipc_type type, uint32_t id, const void *payload,
                          size_t len, const int *fds, int nfds)
 {
@@ -326,6 +343,10 @@ int generation_send(struct parent *p, struct child *c, enum ipc_type type, uint3
 		add(l, ROLE_FD_NOTIFY, 0, 0, p->notify_fd);
 	if (type != IPC_LOGS && (service_is(c->service, "vrrp") || service_is(c->service, "check")))
 		add(l, ROLE_FD_STATES, 0, 0, p->states_fd);
+	if (type != IPC_LOGS && service_is(c->service, "check")) {
+		add(l, ROLE_FD_PING, 0, 4, ping_socket(p, g->conf, AF_INET));
+		add(l, ROLE_FD_PING, 0, 6, ping_socket(p, g->conf, AF_INET6));
+	}
 	if (service_is(c->service, "control")) {
 		add(l, ROLE_FD_SOCKET, 0, 0, p->control_socket);
 		if (g->conf->control.on)

@@ -172,6 +172,7 @@ static struct parent *parent_new(const struct node_options *o)
 	p->options = o;
 	p->loop = loop_new();
 	CHECK(p->loop);
+	p->ping[0] = p->ping[1] = -1;
 	p->board_fd = p->control_socket = p->notify_fd = p->states_fd = p->lock = -1;
 	p->certs.adopted = p->certs.adopted_files = -1;
 	TAILQ_INIT(&p->children);
@@ -238,6 +239,10 @@ static void clean_up(struct parent *p)
 	close(p->control_socket);
 	close(p->notify_fd);
 	close(p->states_fd);
+	for (unsigned i = 0; i < ARRAY_LEN(p->ping); i++) {
+		if (p->ping[i] >= 0)
+			close(p->ping[i]);
+	}
 	if (p->former)
 		conf_image_unmap(p->former);
 	generation_free(p->cur);

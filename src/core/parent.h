@@ -476,6 +476,7 @@ struct parent {
 	int control_socket;
 	int notify_fd; /* eventfd between proxy and check */
 	int states_fd; /* eventfd between check and vrrp */
+	int ping[2];   /* ICMP sockets of check, IPv4 and IPv6; -1: not needed yet */
 	struct service services[BOARD_ROLES];
 	unsigned nservices;
 	struct children children;

@@ -21,6 +21,7 @@ enum role_fd_kind {
 	ROLE_FD_NOTIFY,     /* eventfd on which proxy tells check of passive failures; to both */
 	ROLE_FD_CERTS,      /* sealed store of certificates and keys (tls/store.h); to proxy, check */
 	ROLE_FD_STATES,     /* eventfd on which check tells vrrp that a state changed; to both */
+	ROLE_FD_PING,       /* ICMP socket, sub 4 or 6; to check where it has ping checks */
 };
 
 struct role_fd {

@@ -22,7 +22,8 @@
 	X(TLS, "TLS handshake failed") \
 	X(HTTP2, "no HTTP/2, or an invalid one") \
 	X(STREAM, "request reset by the server") \
-	X(UNPROCESSED, "request refused unprocessed")
+	X(UNPROCESSED, "request refused unprocessed") \
+	X(TLS_TIMEOUT, "TLS handshake timed out")
 
 enum fail_why {
 #define FAIL_ENUM(name, text) FAIL_##name,

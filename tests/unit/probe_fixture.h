@@ -21,10 +21,11 @@
 #include "check/probe.h"
 #include "net/sock.h"
 
-enum act { END, READ, SEND, CLOSE, RESET, HANG, NEXT };
+enum act { END, READ, HEAR, SEND, CLOSE, RESET, HANG, NEXT };
 
 struct step {
-	enum act act; /* READ: until an empty line; HANG: until the client closes; NEXT: accept */
+	enum act act; /* READ: until an empty line; HEAR: anything; HANG: until the client closes;
+	                 NEXT: accept */
 	const char *text;
 	size_t len; /* 0: of the text */
 };
@@ -92,6 +93,14 @@ static inline void fixture_read(struct fixture *f, int fd)
 	}
 }
 
+static inline void fixture_hear(struct fixture *f, int fd)
+{
+	size_t room = sizeof(f->requests) - 1 - f->nrequests;
+	ssize_t n = recv(fd, f->requests + f->nrequests, room, 0);
+
+	f->nrequests += n > 0 ? (size_t)n : 0;
+}
+
 static inline void *fixture_serve(void *arg)
 {
 	struct fixture *f = arg;
@@ -102,6 +111,9 @@ static inline void *fixture_serve(void *arg)
 		switch (s->act) {
 		case READ:
 			fixture_read(f, fd);
+			break;
+		case HEAR:
+			fixture_hear(f, fd);
 			break;
 		case SEND:
 			(void)send(fd, s->text, s->len != 0 ? s->len : strlen(s->text),

@@ -54,7 +54,7 @@ static void test_unexpected_status(void **state)
 
 	serve(f, steps);
 	expect_failure(f, FAIL_STATUS, "HTTP 503");
-	assert_int_equal(f->probe.io.fd, -1); /* a failed server's connection is not kept */
+	assert_int_equal(f->probe.s.io.fd, -1); /* a failed server's connection is not kept */
 }
 
 static void test_expected_set(void **state)
@@ -116,7 +116,7 @@ static void test_kept_max(void **state)
 	f->env.kept_max = 0;
 	serve(f, steps);
 	expect_ok(f);
-	assert_int_equal(f->probe.io.fd, -1);
+	assert_int_equal(f->probe.s.io.fd, -1);
 	expect_ok(f);
 	assert_int_equal(f->connections, 2);
 }
@@ -161,7 +161,7 @@ static void test_closed_while_idle(void **state)
 
 	serve(f, steps);
 	expect_ok(f);
-	turn_until(f, f->probe.io.fd < 0);
+	turn_until(f, f->probe.s.io.fd < 0);
 	assert_int_equal(f->env.kept, 0);
 	expect_ok(f);
 	assert_int_equal(f->connections, 2);
@@ -182,7 +182,7 @@ static void test_connection_close(void **state)
 
 	serve(f, steps);
 	expect_ok(f);
-	turn_until(f, f->probe.io.fd < 0);
+	turn_until(f, f->probe.s.io.fd < 0);
 	expect_ok(f);
 	assert_int_equal(f->connections, 2);
 }
@@ -199,7 +199,7 @@ static void test_bytes_after_the_answer(void **state)
 
 	serve(f, steps);
 	expect_ok(f);
-	turn_until(f, f->probe.io.fd < 0);
+	turn_until(f, f->probe.s.io.fd < 0);
 	expect_ok(f);
 	assert_int_equal(f->connections, 2);
 }
@@ -213,7 +213,7 @@ static void test_unasked_bytes(void **state)
 
 	serve(f, steps);
 	expect_ok(f);
-	turn_until(f, f->probe.io.fd < 0);
+	turn_until(f, f->probe.s.io.fd < 0);
 	assert_int_equal(f->verdicts, 1);
 }
 
@@ -291,7 +291,7 @@ static void test_endless_body_is_cut(void **state)
 	memset(big, 'x', sizeof(big));
 	serve(f, steps);
 	expect_ok(f);
-	turn_until(f, f->probe.io.fd < 0);
+	turn_until(f, f->probe.s.io.fd < 0);
 	fixture_join(f);
 }
 
@@ -345,7 +345,7 @@ static void test_hanging_server(void **state)
 	f->check.timeout = 50 * NS_PER_MS;
 	serve(f, steps);
 	expect_failure(f, FAIL_TIMEOUT, "answer timed out");
-	assert_int_equal(f->probe.io.fd, -1);
+	assert_int_equal(f->probe.s.io.fd, -1);
 }
 
 static void test_malformed_answer(void **state)
@@ -625,7 +625,7 @@ static void test_stop_while_running(void **state)
 	probe_stop(&f->probe);
 	fixture_join(f); /* it saw the end of the connection */
 	assert_int_equal(f->verdicts, 0);
-	assert_int_equal(f->probe.io.fd, -1);
+	assert_int_equal(f->probe.s.io.fd, -1);
 }
 
 static void test_same(void **state)

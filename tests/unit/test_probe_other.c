@@ -44,7 +44,7 @@ static void test_tcp_ok(void **state)
 	fixture_ready(f);
 	expect_ok(f);
 	expect_ok(f);
-	assert_int_equal(f->probe.io.fd, -1);
+	assert_int_equal(f->probe.s.io.fd, -1);
 }
 
 static void test_tcp_refused(void **state)
