@@ -346,14 +346,16 @@ static bool check_print(struct str key, const void *object, struct emit *o)
 
 const struct conf_pool_tls *conf_check_tls(const struct conf_pool *p)
 {
+	/* Neither the check nor the pool says how: then servers are verified. */
+	static const struct conf_pool_tls safe = { .on = true, .verify = true, .resumption = true };
 	const struct conf_check *c = &p->check;
-	const struct conf_pool_tls *t = c->tls.on ? &c->tls : &p->tls;
+	const struct conf_pool_tls *t = c->tls.on ? &c->tls : p->tls.on ? &p->tls : &safe;
 	bool plain = c->probe == PROBE_TCP && c->send.len == 0 && c->match.len == 0;
 
 	if (c->probe == PROBE_TLS || (c->over_tls == CHECK_TLS_ON && CAN_TLS >> c->probe & 1)) {
 		return t;
 	}
-	if (c->over_tls == CHECK_TLS_OFF || !t->on || !(CAN_TLS >> c->probe & 1)) {
+	if (c->over_tls == CHECK_TLS_OFF || t == &safe || !(CAN_TLS >> c->probe & 1)) {
 		return NULL;
 	}
 	return c->tls.on || !plain ? t : NULL;

@@ -86,12 +86,15 @@ void verify_check(struct load *l, const struct conf_check *c, const struct node 
 		problem_error(l->problems, item_of(node_get(n, "exec"), 0)->at,
 		              "\"exec\": \"%.*s\" is not an absolute path", STR_ARG(c->exec.v[0]));
 	}
+	if (c->tls.on && n && n->kind == NODE_MAP) {
+		verify_pool_files(l, &c->tls, node_get(n, "tls"));
+	}
 }
 
 void verify_check_address(struct load *l, const struct conf_check *c, const struct conf_server *s,
                           const struct node *at)
 {
-	if (s->address.sa.sa_family != AF_UNIX) {
+	if (!s || !at || at->kind != NODE_MAP || s->address.sa.sa_family != AF_UNIX) {
 		return;
 	}
 	if (c->port != 0) {
@@ -115,7 +118,7 @@ static void verify_pool(struct load *l, const struct conf_pool *p, const struct 
 		              STR_ARG(p->name));
 	}
 	verify_check(l, &p->check, check);
-	for (uint32_t i = 0; check && check->kind == NODE_MAP && i < p->nservers; i++) {
+	for (uint32_t i = 0; check && i < p->nservers; i++) {
 		uint32_t before = l->problems->errors;
 
 		verify_check_address(l, &p->check, &p->servers[i], check);
