@@ -62,6 +62,20 @@ def test_a_node_dies_and_the_other_answers(lab, tmp_path):
     check_page(report.read_text(encoding="utf-8"), ["node-death", "proxy-crash"])
 
 
+@pytest.mark.limit(240)
+@pytest.mark.alone
+def test_a_drill_asks_by_tls_where_the_file_says_so(lab):
+    x = lab(slo=LAX, listeners={"http": {"bind": "*:80", "redirect_https": True},
+                                "https": {"bind": "*:443", "tls": "internal"}})
+    done = drill(x, "switchover", "--streams", "3s", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    r = results(done)["switchover"]
+    assert r["verdict"] == "met" and r["active_after"] == "lb2"
+    assert r["requests"] > 300 and r["failed"] < r["requests"] / 2
+    assert r["download_intact"] is True and r["websocket_intact"] is True
+    assert r["answered_by"]["web1"] > 0, "answers were understood"
+
+
 class Page(html.parser.HTMLParser):
     """Balanced, and loading nothing from anywhere."""
     VOID = {"meta", "br", "line", "rect", "circle"}
