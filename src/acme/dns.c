@@ -49,12 +49,13 @@ static bool is_seen(const struct conf_issuer *issuer, struct acme_job *job,
 
 	random_secret(&id, sizeof(id));
 	snprintf(name, sizeof(name), "_acme-challenge.%s", a->host);
-	dns_begin(&m, id, DNS_QUERY);
-	dns_question(&m, str_from(name), DNS_TXT);
-	if (dns_exchange(job, &issuer->dns_check_address, &m, answer, &len, &in, why, size) != OK)
+	acme_dns_begin(&m, id, DNS_QUERY);
+	acme_dns_question(&m, str_from(name), DNS_TXT);
+	if (acme_dns_exchange(job, &issuer->dns_check_address, &m, answer, &len, &in, why, size) !=
+	    OK)
 		return false;
 	snprintf(why, size, "%.200s is not seen at %.*s", name, STR_ARG(issuer->dns_check));
-	return dns_has_text(&in, str_from(a->digest));
+	return acme_dns_has_text(&in, str_from(a->digest));
 }
 
 static int wait_for(const struct conf_issuer *issuer, struct acme_job *job, const struct order *o,
@@ -70,7 +71,7 @@ static int wait_for(const struct conf_issuer *issuer, struct acme_job *job, cons
 	}
 	answer = malloc(DNS_MAX_MESSAGE);
 	for (unsigned i = 0; answer && i < o->nauths; i++) {
-		if (!order_needs(&o->auths[i]))
+		if (!acme_order_needs(&o->auths[i]))
 			continue;
 		while (!is_seen(issuer, job, &o->auths[i], answer, why, size)) {
 			if (clock_mono() >= until || !acme_job_sleep(job, LOOK_MS)) {
@@ -85,20 +86,20 @@ static int wait_for(const struct conf_issuer *issuer, struct acme_job *job, cons
 
 /* --- for the driver ------------------------------------------------------------------------- */
 
-int dns_add(const struct conf_issuer *issuer, struct acme_job *job, const struct order *o,
-            char *why, size_t size)
+int acme_dns_add(const struct conf_issuer *issuer, struct acme_job *job, const struct order *o,
+                 char *why, size_t size)
 {
 	int err = OK;
 
 	for (unsigned i = 0; i < o->nauths && err == OK; i++) {
-		if (order_needs(&o->auths[i]))
+		if (acme_order_needs(&o->auths[i]))
 			err = set(issuer, job, &o->auths[i], false, why, size);
 	}
 	return err == OK ? wait_for(issuer, job, o, why, size) : err;
 }
 
-int dns_remove(const struct conf_issuer *issuer, struct acme_job *job, const struct order *o,
-               char *why, size_t size)
+int acme_dns_remove(const struct conf_issuer *issuer, struct acme_job *job, const struct order *o,
+                    char *why, size_t size)
 {
 	int err = OK;
 

@@ -29,10 +29,10 @@ extern const struct dns_provider dns_cloudflare, dns_rfc2136, dns_exec;
 
 /* Adds the records of all authorizations of an order that need one, and waits until they can be
  * seen. OK, or an error with why. */
-int dns_add(const struct conf_issuer *issuer, struct acme_job *job, const struct order *o,
-            char *why, size_t size);
+int acme_dns_add(const struct conf_issuer *issuer, struct acme_job *job, const struct order *o,
+                 char *why, size_t size);
 /* Takes them back, as far as that is possible. */
-int dns_remove(const struct conf_issuer *issuer, struct acme_job *job, const struct order *o,
-               char *why, size_t size);
+int acme_dns_remove(const struct conf_issuer *issuer, struct acme_job *job, const struct order *o,
+                    char *why, size_t size);
 
 #endif

@@ -34,8 +34,8 @@ static bool fits(const struct dns_out *m, const struct dns_in *in)
 	char asked[DNS_MAX_NAME];
 	size_t at = 12;
 
-	return in->response && in->id == dns_u16(m->p) && in->opcode == (m->p[2] >> 3 & 15) &&
-	       dns_name_read(m->p, m->len, &at, asked) == OK &&
+	return in->response && in->id == acme_dns_u16(m->p) && in->opcode == (m->p[2] >> 3 & 15) &&
+	       acme_dns_name_read(m->p, m->len, &at, asked) == OK &&
 	       (in->asked[0] == '\0' || strcmp(asked, in->asked) == 0);
 }
 
@@ -63,7 +63,7 @@ static int udp(struct acme_job *job, const struct net_addr *server, const struct
 		if (n <= 0)
 			continue;
 		*ret_len = (size_t)n;
-		if (dns_read(answer, *ret_len, in) == OK && fits(m, in))
+		if (acme_dns_read(answer, *ret_len, in) == OK && fits(m, in))
 			break; /* others may be anybody's */
 	}
 	if (fd >= 0)
@@ -111,18 +111,18 @@ static int tcp(struct acme_job *job, const struct net_addr *server, const struct
 	if (err == OK)
 		err = all(job, fd, length, sizeof(length), false, until);
 	if (err == OK) {
-		*ret_len = dns_u16(length);
+		*ret_len = acme_dns_u16(length);
 		err = all(job, fd, answer, *ret_len, false, until);
 	}
-	if (err == OK && (dns_read(answer, *ret_len, in) != OK || !fits(m, in)))
+	if (err == OK && (acme_dns_read(answer, *ret_len, in) != OK || !fits(m, in)))
 		err = ERR_SYNTAX;
 	if (fd >= 0)
 		close(fd);
 	return err;
 }
 
-int dns_exchange(struct acme_job *job, const struct net_addr *server, const struct dns_out *m,
-                 uint8_t *answer, size_t *ret_len, struct dns_in *ret, char *why, size_t size)
+int acme_dns_exchange(struct acme_job *job, const struct net_addr *server, const struct dns_out *m,
+                      uint8_t *answer, size_t *ret_len, struct dns_in *ret, char *why, size_t size)
 {
 	char text[NET_ADDR_TEXT];
 	int err = ERR_INVALID;

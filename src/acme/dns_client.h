@@ -12,7 +12,7 @@
 
 /* Sends a message and reads the answer to it; answer: DNS_MAX_MESSAGE bytes. OK, or an error with
  * why. */
-int dns_exchange(struct acme_job *job, const struct net_addr *server, const struct dns_out *m,
-                 uint8_t *answer, size_t *ret_len, struct dns_in *ret, char *why, size_t size);
+int acme_dns_exchange(struct acme_job *job, const struct net_addr *server, const struct dns_out *m,
+                      uint8_t *answer, size_t *ret_len, struct dns_in *ret, char *why, size_t size);
 
 #endif

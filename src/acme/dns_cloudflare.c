@@ -57,7 +57,7 @@ static json_t *call(struct api *a, const char *method, const char *path, struct 
 		snprintf(a->t->why, sizeof(a->t->why), "the URL is too long");
 		return NULL;
 	}
-	http_call(&a->curl, a->t->job, &c);
+	acme_http_call(&a->curl, a->t->job, &c);
 	if (c.err == OK && c.answer.len > 0)
 		j = json_loadb(c.answer.p, c.answer.len, JSON_REJECT_DUPLICATES, NULL);
 	if (c.err != OK || c.status < 200 || c.status > 299 ||

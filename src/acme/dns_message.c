@@ -38,13 +38,13 @@ static void put_u16(struct dns_out *m, unsigned v)
 static void put_name(struct dns_out *m, struct str name)
 {
 	uint8_t wire[DNS_MAX_WIRE];
-	size_t len = dns_name_wire(name, wire);
+	size_t len = acme_dns_name_wire(name, wire);
 
 	m->bad |= len == 0;
 	put(m, wire, len);
 }
 
-size_t dns_name_wire(struct str name, uint8_t out[DNS_MAX_WIRE])
+size_t acme_dns_name_wire(struct str name, uint8_t out[DNS_MAX_WIRE])
 {
 	size_t len = 0;
 	struct str rest = name;
@@ -68,13 +68,13 @@ size_t dns_name_wire(struct str name, uint8_t out[DNS_MAX_WIRE])
 
 static void count(struct dns_out *m, size_t at)
 {
-	unsigned n = dns_u16(m->p + at) + 1;
+	unsigned n = acme_dns_u16(m->p + at) + 1;
 
 	m->p[at] = (uint8_t)(n >> 8);
 	m->p[at + 1] = (uint8_t)n;
 }
 
-void dns_begin(struct dns_out *m, uint16_t id, enum dns_opcode opcode)
+void acme_dns_begin(struct dns_out *m, uint16_t id, enum dns_opcode opcode)
 {
 	static const uint8_t none[8];
 
@@ -84,7 +84,7 @@ void dns_begin(struct dns_out *m, uint16_t id, enum dns_opcode opcode)
 	put(m, none, sizeof(none));
 }
 
-void dns_question(struct dns_out *m, struct str name, enum dns_type type)
+void acme_dns_question(struct dns_out *m, struct str name, enum dns_type type)
 {
 	put_name(m, name);
 	put_u16(m, type);
@@ -93,7 +93,8 @@ void dns_question(struct dns_out *m, struct str name, enum dns_type type)
 		count(m, QDCOUNT);
 }
 
-void dns_change_txt(struct dns_out *m, struct str name, struct str value, uint32_t ttl, bool remove)
+void acme_dns_change_txt(struct dns_out *m, struct str name, struct str value, uint32_t ttl,
+                         bool remove)
 {
 	uint8_t len = (uint8_t)value.len;
 
@@ -131,7 +132,7 @@ static bool add_label(char ret[DNS_MAX_NAME], size_t *used, const uint8_t *label
 	return true;
 }
 
-int dns_name_read(const uint8_t *p, size_t len, size_t *at, char ret[DNS_MAX_NAME])
+int acme_dns_name_read(const uint8_t *p, size_t len, size_t *at, char ret[DNS_MAX_NAME])
 {
 	size_t pos = *at;
 	size_t used = 0;
@@ -198,10 +199,10 @@ static int read_record(const uint8_t *p, size_t len, size_t *at, struct dns_in *
 	size_t rdata;
 	size_t n;
 
-	if (dns_name_read(p, len, at, name) != OK || len - *at < 10)
+	if (acme_dns_name_read(p, len, at, name) != OK || len - *at < 10)
 		return ERR_SYNTAX;
-	type = dns_u16(p + *at);
-	n = dns_u16(p + *at + 8);
+	type = acme_dns_u16(p + *at);
+	n = acme_dns_u16(p + *at + 8);
 	rdata = *at + 10;
 	if (n > len - rdata)
 		return ERR_SYNTAX;
@@ -213,12 +214,12 @@ static int read_record(const uint8_t *p, size_t len, size_t *at, struct dns_in *
 	else if (type == DNS_TXT && concerns(in, name))
 		read_txt(p + rdata, n, in);
 	else if (type == DNS_CNAME && concerns(in, name) &&
-	         dns_name_read(p, *at, &(size_t){ rdata }, in->cname) != OK)
+	         acme_dns_name_read(p, *at, &(size_t){ rdata }, in->cname) != OK)
 		return ERR_SYNTAX;
 	return OK;
 }
 
-int dns_read(const uint8_t *p, size_t len, struct dns_in *ret)
+int acme_dns_read(const uint8_t *p, size_t len, struct dns_in *ret)
 {
 	unsigned flags;
 	unsigned questions;
@@ -229,19 +230,19 @@ int dns_read(const uint8_t *p, size_t len, struct dns_in *ret)
 	memset(ret, 0, sizeof(*ret));
 	if (len < HEADER || len > DNS_MAX_MESSAGE)
 		return ERR_SYNTAX;
-	ret->id = (uint16_t)dns_u16(p);
-	flags = dns_u16(p + 2);
+	ret->id = (uint16_t)acme_dns_u16(p);
+	flags = acme_dns_u16(p + 2);
 	ret->response = flags & FLAG_QR;
 	ret->authoritative = flags & FLAG_AA;
 	ret->truncated = flags & FLAG_TC;
 	ret->opcode = flags >> 11 & 15;
 	ret->rcode = flags & 15;
-	questions = dns_u16(p + 4);
-	records = dns_u16(p + 6) + dns_u16(p + 8) + dns_u16(p + 10);
+	questions = acme_dns_u16(p + 4);
+	records = acme_dns_u16(p + 6) + acme_dns_u16(p + 8) + acme_dns_u16(p + 10);
 	if (questions > 1 || records > DNS_MAX_RECORDS)
 		return ERR_SYNTAX;
 	for (unsigned i = 0; i < questions; i++) {
-		if (dns_name_read(p, len, &at, name) != OK || len - at < 4)
+		if (acme_dns_name_read(p, len, &at, name) != OK || len - at < 4)
 			return ERR_SYNTAX;
 		memcpy(ret->asked, name, sizeof(name));
 		at += 4;
@@ -255,7 +256,7 @@ int dns_read(const uint8_t *p, size_t len, struct dns_in *ret)
 	return at == len ? OK : ERR_SYNTAX;
 }
 
-bool dns_has_text(const struct dns_in *in, struct str value)
+bool acme_dns_has_text(const struct dns_in *in, struct str value)
 {
 	for (unsigned i = 0; i < in->ntexts; i++) {
 		if (str_eq(str_n((const char *)in->texts[i].s, in->texts[i].len), value))

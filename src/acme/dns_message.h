@@ -27,12 +27,12 @@ struct dns_out {
 };
 
 /* Begins a message; for a question recursion is asked for. */
-void dns_begin(struct dns_out *m, uint16_t id, enum dns_opcode opcode);
+void acme_dns_begin(struct dns_out *m, uint16_t id, enum dns_opcode opcode);
 /* A question, or the zone of an update. */
-void dns_question(struct dns_out *m, struct str name, enum dns_type type);
+void acme_dns_question(struct dns_out *m, struct str name, enum dns_type type);
 /* A TXT record in the update section (RFC 2136 section 2.5): added, or removed. */
-void dns_change_txt(struct dns_out *m, struct str name, struct str value, uint32_t ttl,
-                    bool remove);
+void acme_dns_change_txt(struct dns_out *m, struct str name, struct str value, uint32_t ttl,
+                         bool remove);
 
 /* What an answer says. */
 struct dns_in {
@@ -52,9 +52,9 @@ struct dns_in {
 };
 
 /* Reads a whole message. OK; ERR_SYNTAX. */
-int dns_read(const uint8_t *p, size_t len, struct dns_in *ret);
+int acme_dns_read(const uint8_t *p, size_t len, struct dns_in *ret);
 /* Whether a text is among the answers. */
-bool dns_has_text(const struct dns_in *in, struct str value);
+bool acme_dns_has_text(const struct dns_in *in, struct str value);
 
 /* --- TSIG (RFC 8945) ------------------------------------------------------------------------ */
 
@@ -75,17 +75,18 @@ struct dns_mac {
 
 /* Signs a request with the time now (Unix, seconds); its MAC is needed for the answer. OK,
  * ERR_INVALID. */
-int dns_sign(struct dns_out *m, const struct dns_key *key, uint64_t now, struct dns_mac *ret);
+int acme_dns_sign(struct dns_out *m, const struct dns_key *key, uint64_t now, struct dns_mac *ret);
 /* Looks at the signature of an answer. OK, or ERR_DENIED with why. */
-int dns_verify(const uint8_t *p, size_t len, const struct dns_in *in, const struct dns_key *key,
-               const struct dns_mac *request, uint64_t now, char *why, size_t why_size);
+int acme_dns_verify(const uint8_t *p, size_t len, const struct dns_in *in,
+                    const struct dns_key *key, const struct dns_mac *request, uint64_t now,
+                    char *why, size_t why_size);
 
 /* For both files. A name as in a message, lower case; its length, 0: it is none. */
-size_t dns_name_wire(struct str name, uint8_t out[DNS_MAX_WIRE]);
+size_t acme_dns_name_wire(struct str name, uint8_t out[DNS_MAX_WIRE]);
 /* Reads a name at *at, compressed or not, and goes behind it. OK, ERR_SYNTAX. */
-int dns_name_read(const uint8_t *p, size_t len, size_t *at, char ret[DNS_MAX_NAME]);
+int acme_dns_name_read(const uint8_t *p, size_t len, size_t *at, char ret[DNS_MAX_NAME]);
 
-static inline unsigned dns_u16(const uint8_t *p)
+static inline unsigned acme_dns_u16(const uint8_t *p)
 {
 	return (unsigned)p[0] << 8 | p[1];
 }

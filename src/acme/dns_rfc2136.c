@@ -43,10 +43,10 @@ static int find_zone(struct dns_task *t, uint8_t *answer, char zone[DNS_MAX_NAME
 		snprintf(zone, DNS_MAX_NAME, "%.*s", STR_ARG(t->issuer->rfc2136_zone));
 		return OK;
 	}
-	dns_begin(&m, new_id(), DNS_QUERY);
-	dns_question(&m, str_from(t->name), DNS_SOA);
-	err = dns_exchange(t->job, &t->issuer->rfc2136_server, &m, answer, &len, &in, t->why,
-	                   sizeof(t->why));
+	acme_dns_begin(&m, new_id(), DNS_QUERY);
+	acme_dns_question(&m, str_from(t->name), DNS_SOA);
+	err = acme_dns_exchange(t->job, &t->issuer->rfc2136_server, &m, answer, &len, &in, t->why,
+	                        sizeof(t->why));
 	if (err != OK)
 		return err;
 	if (in.soa[0] == '\0' || !in.authoritative) {
@@ -70,19 +70,19 @@ static int update(struct dns_task *t, const struct dns_key *key, const char *zon
 	size_t len;
 	int err;
 
-	dns_begin(&m, new_id(), DNS_UPDATE);
-	dns_question(&m, str_from(zone), DNS_SOA);
-	dns_change_txt(&m, str_from(t->name), str_from(t->value), TTL, t->remove);
-	if (dns_sign(&m, key, (uint64_t)time(NULL), &mac) != OK) {
+	acme_dns_begin(&m, new_id(), DNS_UPDATE);
+	acme_dns_question(&m, str_from(zone), DNS_SOA);
+	acme_dns_change_txt(&m, str_from(t->name), str_from(t->value), TTL, t->remove);
+	if (acme_dns_sign(&m, key, (uint64_t)time(NULL), &mac) != OK) {
 		snprintf(t->why, sizeof(t->why), "the update does not fit into a message");
 		return ERR_INVALID;
 	}
-	err = dns_exchange(t->job, &t->issuer->rfc2136_server, &m, answer, &len, &in, t->why,
-	                   sizeof(t->why));
+	err = acme_dns_exchange(t->job, &t->issuer->rfc2136_server, &m, answer, &len, &in, t->why,
+	                        sizeof(t->why));
 	if (err != OK)
 		return err;
 	/* A server that refuses may say so unsigned; only a yes has to be proved. */
-	err = dns_verify(answer, len, &in, key, &mac, (uint64_t)time(NULL), why, sizeof(why));
+	err = acme_dns_verify(answer, len, &in, key, &mac, (uint64_t)time(NULL), why, sizeof(why));
 	if (in.rcode != DNS_NOERROR) {
 		snprintf(t->why, sizeof(t->why),
 		         "the DNS server %.*s answers %s for the zone %s%s%s",

@@ -29,7 +29,7 @@ static void add_u16(struct buf *b, unsigned v)
 static bool add_name(struct buf *b, struct str name)
 {
 	uint8_t wire[DNS_MAX_WIRE];
-	size_t len = dns_name_wire(name, wire);
+	size_t len = acme_dns_name_wire(name, wire);
 
 	buf_add(b, wire, len);
 	return len > 0;
@@ -73,11 +73,11 @@ static bool mac_of(const struct dns_key *key, const struct buf *b, struct dns_ma
 	return true;
 }
 
-int dns_sign(struct dns_out *m, const struct dns_key *key, uint64_t now, struct dns_mac *ret)
+int acme_dns_sign(struct dns_out *m, const struct dns_key *key, uint64_t now, struct dns_mac *ret)
 {
 	struct buf input = BUF_INIT;
 	struct buf record = BUF_INIT;
-	unsigned n = dns_u16(m->p + ARCOUNT) + 1;
+	unsigned n = acme_dns_u16(m->p + ARCOUNT) + 1;
 	bool well = !m->bad;
 
 	buf_add(&input, m->p, m->len);
@@ -95,7 +95,7 @@ int dns_sign(struct dns_out *m, const struct dns_key *key, uint64_t now, struct 
 		add_time(&record, now, TSIG_FUDGE);
 		add_u16(&record, (unsigned)ret->len);
 		buf_add(&record, ret->p, ret->len);
-		add_u16(&record, dns_u16(m->p)); /* original id */
+		add_u16(&record, acme_dns_u16(m->p)); /* original id */
 		add_u16(&record, 0);
 		add_u16(&record, 0);
 	}
@@ -129,23 +129,23 @@ struct tsig {
 /* The record was read once already, as to its length. */
 static int read_tsig(const uint8_t *p, size_t len, size_t at, struct tsig *t)
 {
-	if (dns_name_read(p, len, &at, t->name) != OK || len - at < 10)
+	if (acme_dns_name_read(p, len, &at, t->name) != OK || len - at < 10)
 		return ERR_SYNTAX;
 	at += 10;
-	if (dns_name_read(p, len, &at, t->algorithm) != OK || len - at < 10)
+	if (acme_dns_name_read(p, len, &at, t->algorithm) != OK || len - at < 10)
 		return ERR_SYNTAX;
-	t->seconds = (uint64_t)dns_u16(p + at) << 32 | (uint64_t)dns_u16(p + at + 2) << 16 |
-	             dns_u16(p + at + 4);
-	t->fudge = dns_u16(p + at + 6);
-	t->mac_len = dns_u16(p + at + 8);
+	t->seconds = (uint64_t)acme_dns_u16(p + at) << 32 |
+	             (uint64_t)acme_dns_u16(p + at + 2) << 16 | acme_dns_u16(p + at + 4);
+	t->fudge = acme_dns_u16(p + at + 6);
+	t->mac_len = acme_dns_u16(p + at + 8);
 	at += 10;
 	if (t->mac_len > len - at || len - at - t->mac_len < 6)
 		return ERR_SYNTAX;
 	t->mac = p + at;
 	at += t->mac_len;
-	t->id = dns_u16(p + at);
-	t->error = dns_u16(p + at + 2);
-	t->other.len = dns_u16(p + at + 4);
+	t->id = acme_dns_u16(p + at);
+	t->error = acme_dns_u16(p + at + 2);
+	t->other.len = acme_dns_u16(p + at + 4);
 	t->other.s = (const char *)p + at + 6;
 	return t->other.len == len - at - 6 ? OK : ERR_SYNTAX;
 }
@@ -173,7 +173,7 @@ static bool is_signed(const uint8_t *p, size_t at, const struct tsig *t, const s
 {
 	struct buf input = BUF_INIT;
 	struct dns_mac mac = { .len = 0 };
-	unsigned n = dns_u16(p + ARCOUNT) - 1;
+	unsigned n = acme_dns_u16(p + ARCOUNT) - 1;
 	bool well;
 
 	add_u16(&input, (unsigned)request->len);
@@ -188,8 +188,9 @@ static bool is_signed(const uint8_t *p, size_t at, const struct tsig *t, const s
 	return well && t->mac_len == mac.len && CRYPTO_memcmp(t->mac, mac.p, mac.len) == 0;
 }
 
-int dns_verify(const uint8_t *p, size_t len, const struct dns_in *in, const struct dns_key *key,
-               const struct dns_mac *request, uint64_t now, char *why, size_t why_size)
+int acme_dns_verify(const uint8_t *p, size_t len, const struct dns_in *in,
+                    const struct dns_key *key, const struct dns_mac *request, uint64_t now,
+                    char *why, size_t why_size)
 {
 	struct tsig t = { .seconds = 0 };
 

@@ -52,7 +52,7 @@ static void empty(const char *path)
 		closedir(dir);
 }
 
-int files_prepare(const char *state_dir, char *why, size_t why_size)
+int acme_files_prepare(const char *state_dir, char *why, size_t why_size)
 {
 	static const char *const folders[] = { ACME_DIR, ACME_DIR "/challenges", ACME_DIR_HTTP_01,
 		                               ACME_DIR_TLS_ALPN_01, NULL };
@@ -67,7 +67,7 @@ int files_prepare(const char *state_dir, char *why, size_t why_size)
 	return OK;
 }
 
-int files_issuer(const char *state_dir, struct str issuer, char *why, size_t why_size)
+int acme_files_issuer(const char *state_dir, struct str issuer, char *why, size_t why_size)
 {
 	char path[FILES_PATH];
 	int err =
@@ -110,7 +110,7 @@ static int write_key(EVP_PKEY *key, const char *path)
 	return err;
 }
 
-EVP_PKEY *files_account(const char *state_dir, struct str issuer, char *why, size_t why_size)
+EVP_PKEY *acme_files_account(const char *state_dir, struct str issuer, char *why, size_t why_size)
 {
 	char path[FILES_PATH];
 	EVP_PKEY *key;
@@ -137,8 +137,9 @@ EVP_PKEY *files_account(const char *state_dir, struct str issuer, char *why, siz
 
 /* --- pairs ---------------------------------------------------------------------------------- */
 
-int files_live(const char *state_dir, const struct conf_issuer *issuer,
-               const struct conf_list *hosts, struct acme_leaf *ret, char *why, size_t why_size)
+int acme_files_live(const char *state_dir, const struct conf_issuer *issuer,
+                    const struct conf_list *hosts, struct acme_leaf *ret, char *why,
+                    size_t why_size)
 {
 	struct buf chain = BUF_INIT;
 	char dir[FILES_PATH];
@@ -214,8 +215,8 @@ static void sync_folder(const char *path)
 	}
 }
 
-int files_store(const char *state_dir, struct str issuer, struct str host, struct str chain,
-                EVP_PKEY *key, char *why, size_t why_size)
+int acme_files_store(const char *state_dir, struct str issuer, struct str host, struct str chain,
+                     EVP_PKEY *key, char *why, size_t why_size)
 {
 	struct buf text = BUF_INIT;
 	char dir[FILES_PATH];
@@ -253,8 +254,8 @@ static void challenge_path(char out[FILES_PATH], const char *state_dir,
 		path_of(out, "%s/" ACME_DIR_TLS_ALPN_01 "/%s.pem", state_dir, a->host);
 }
 
-int files_present(const char *state_dir, const struct conf_issuer *issuer,
-                  const struct order_auth *a, char *why, size_t why_size)
+int acme_files_present(const char *state_dir, const struct conf_issuer *issuer,
+                       const struct order_auth *a, char *why, size_t why_size)
 {
 	struct buf text = BUF_INIT;
 	char path[FILES_PATH];
@@ -273,8 +274,8 @@ int files_present(const char *state_dir, const struct conf_issuer *issuer,
 	return err;
 }
 
-void files_clean(const char *state_dir, const struct conf_issuer *issuer,
-                 const struct order_auth *a)
+void acme_files_clean(const char *state_dir, const struct conf_issuer *issuer,
+                      const struct order_auth *a)
 {
 	char path[FILES_PATH];
 

@@ -8,12 +8,12 @@
 #include "acme/order.h"
 #include "base/err.h"
 
-void http_init(void)
+void acme_http_init(void)
 {
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-uint64_t http_retry_after(struct str value, uint64_t now)
+uint64_t acme_http_retry_after(struct str value, uint64_t now)
 {
 	char text[64];
 	uint64_t n;
@@ -67,7 +67,7 @@ static size_t on_field(char *data, size_t size, size_t n, void *arg)
 	else if (field(line, STR("location"), &value))
 		keep(c->location, sizeof(c->location), value);
 	else if (field(line, STR("retry-after"), &value))
-		c->retry_after = http_retry_after(value, (uint64_t)time(NULL));
+		c->retry_after = acme_http_retry_after(value, (uint64_t)time(NULL));
 	return size * n;
 }
 
@@ -126,7 +126,7 @@ static void set_options(CURL *curl, struct acme_job *job, struct http_call *c, c
 		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, c->method);
 }
 
-void http_call(CURL **curl, struct acme_job *job, struct http_call *c)
+void acme_http_call(CURL **curl, struct acme_job *job, struct http_call *c)
 {
 	struct curl_slist *list = fields(c);
 	char error[CURL_ERROR_SIZE] = "";

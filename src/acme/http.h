@@ -30,11 +30,11 @@ struct http_call {
 };
 
 /* Before there are threads. */
-void http_init(void);
+void acme_http_init(void);
 /* *curl keeps the connection from call to call; NULL at first, curl_easy_cleanup at the end. */
-void http_call(CURL **curl, struct acme_job *job, struct http_call *c);
+void acme_http_call(CURL **curl, struct acme_job *job, struct http_call *c);
 
 /* The seconds of a Retry-After, a number or a date (RFC 9110 section 10.2.3); 0: neither. */
-uint64_t http_retry_after(struct str value, uint64_t now);
+uint64_t acme_http_retry_after(struct str value, uint64_t now);
 
 #endif

@@ -91,20 +91,20 @@ struct acme {
  * ------------------------------------------------------------------------------- */
 
 /* An issuer of held->rc->conf with what is known of its certificates. NULL: out of memory. */
-struct issuer *issuer_new(struct acme *a, struct acme_conf *held, uint32_t index);
+struct issuer *acme_issuer_new(struct acme *a, struct acme_conf *held, uint32_t index);
 /* A hash of all that the configuration says of it and its certificates. */
-uint64_t issuer_settings(const struct conf *c, uint32_t index);
+uint64_t acme_issuer_settings(const struct conf *c, uint32_t index);
 /* Whether any listener has a certificate of it. */
-bool issuer_is_used(const struct conf *c, uint32_t index);
+bool acme_issuer_is_used(const struct conf *c, uint32_t index);
 /* Begins what is due, or waits for that. */
-void issuer_look(struct issuer *i);
+void acme_issuer_look(struct issuer *i);
 /* It is not in the configuration any more, or otherwise: ends its order, then itself. */
-void issuer_retire(struct issuer *i);
+void acme_issuer_retire(struct issuer *i);
 /* The parent's answer to IPC_ISSUED. */
-void issuer_issued(struct issuer *i, uint32_t id, int err, const char *why);
+void acme_issuer_issued(struct issuer *i, uint32_t id, int err, const char *why);
 void acme_conf_put(struct acme_conf *c);
-loop_timer_fn issuer_on_timer;
-loop_task_fn issuer_on_gone; /* frees it */
+loop_timer_fn acme_issuer_on_timer;
+loop_task_fn acme_issuer_on_gone; /* frees it */
 /* An issuer has been freed. role.c */
 void acme_issuer_gone(struct acme *a);
 
@@ -113,18 +113,18 @@ void acme_issuer_gone(struct acme *a);
 /* Begins the job that an action of the order wants; the driver's function is called when it is
  * done.
  */
-int work_prepare(struct issuer *i);
-int work_call(struct issuer *i, const struct order_action *act);
-int work_store(struct issuer *i);
-int work_dns(struct issuer *i, bool add);
-void issuer_job_done(struct acme_job *job);
+int acme_work_prepare(struct issuer *i);
+int acme_work_call(struct issuer *i, const struct order_action *act);
+int acme_work_store(struct issuer *i);
+int acme_work_dns(struct issuer *i, bool add);
+void acme_issuer_job_done(struct acme_job *job);
 
 /* --- status.c ------------------------------------------------------------------------------- */
 
 /* Fills in what the status file knows of a certificate of before. */
-void status_load(struct issuer *i);
+void acme_status_load(struct issuer *i);
 /* Writes the states of all issuers. */
-void status_save(struct acme *a);
+void acme_status_save(struct acme *a);
 uint64_t acme_now(void); /* Unix time, seconds */
 
 #endif

@@ -60,7 +60,7 @@ static void report_success(const struct issuer *i, const struct acme_cert *c, bo
 	char life[32];
 	char next[32];
 	char name[160];
-	uint64_t due = plan_due(&c->plan, i->conf->renew_before / NS_PER_S, c->jitter);
+	uint64_t due = acme_plan_due(&c->plan, i->conf->renew_before / NS_PER_S, c->jitter);
 
 	clock_format_span((c->plan.not_after > now ? c->plan.not_after - now : 0) * NS_PER_S, life);
 	clock_format_span((due > now ? due - now : 0) * NS_PER_S, next);
@@ -79,19 +79,19 @@ static void end_order(struct issuer *i, enum order_failure how, const char *type
 	if (how == ORDER_WELL) {
 		bool renewed = c->plan.not_after > 0;
 
-		plan_issued(&c->plan, now, i->leaf.not_before, i->leaf.not_after);
+		acme_plan_issued(&c->plan, now, i->leaf.not_before, i->leaf.not_after);
 		c->error[0] = c->error_type[0] = '\0';
 		c->orders++;
 		report_success(i, c, renewed);
 	} else if (!i->retired) {
-		plan_failed(&c->plan, now, how, retry_after, (unsigned)random_below(1000));
+		acme_plan_failed(&c->plan, now, how, retry_after, (unsigned)random_below(1000));
 		snprintf(c->error, sizeof(c->error), "%s", text);
 		snprintf(c->error_type, sizeof(c->error_type), "%s", type);
 		c->failures++;
 		report_failure(i, c, how);
 	}
 	if (i->begun)
-		order_free(&i->order);
+		acme_order_free(&i->order);
 	i->begun = false;
 	EVP_PKEY_free(i->key);
 	i->key = NULL;
@@ -99,8 +99,8 @@ static void end_order(struct issuer *i, enum order_failure how, const char *type
 	c->ordering = false;
 	i->cert = NULL;
 	i->phase = ISSUER_IDLE;
-	status_save(i->a);
-	issuer_look(i);
+	acme_status_save(i->a);
+	acme_issuer_look(i);
 }
 
 static void fail_local(struct issuer *i, const char *why)
@@ -122,14 +122,15 @@ static void present(struct issuer *i)
 
 	if (i->conf->challenge == ACME_DNS_01) {
 		i->phase = ISSUER_JOB;
-		if (work_dns(i, true) != OK)
-			order_did(&i->order, seconds(i), ORDER_PRESENT, ERR_SYSTEM, "no thread");
+		if (acme_work_dns(i, true) != OK)
+			acme_order_did(&i->order, seconds(i), ORDER_PRESENT, ERR_SYSTEM,
+			               "no thread");
 		return;
 	}
 	for (unsigned k = 0; k < i->order.nauths && err == OK; k++) {
-		if (order_needs(&i->order.auths[k]))
-			err = files_present(i->a->role->state_dir, i->conf, &i->order.auths[k], why,
-			                    sizeof(why));
+		if (acme_order_needs(&i->order.auths[k]))
+			err = acme_files_present(i->a->role->state_dir, i->conf, &i->order.auths[k],
+			                         why, sizeof(why));
 	}
 	if (err == OK && tell_parent(i) != OK) {
 		snprintf(why, sizeof(why), "the parent is away: nobody would serve the challenge");
@@ -138,24 +139,24 @@ static void present(struct issuer *i)
 	if (err == OK)
 		wait(i, ISSUER_ISSUED, ACME_ISSUED_WAIT);
 	else
-		order_did(&i->order, seconds(i), ORDER_PRESENT, err, why);
+		acme_order_did(&i->order, seconds(i), ORDER_PRESENT, err, why);
 }
 
 static void clean(struct issuer *i)
 {
 	if (i->conf->challenge == ACME_DNS_01) {
 		i->phase = ISSUER_JOB;
-		if (work_dns(i, false) != OK)
-			order_did(&i->order, seconds(i), ORDER_CLEAN, OK, "");
+		if (acme_work_dns(i, false) != OK)
+			acme_order_did(&i->order, seconds(i), ORDER_CLEAN, OK, "");
 		return;
 	}
 	for (unsigned k = 0; k < i->order.nauths; k++) {
 		if (i->order.auths[k].token[0])
-			files_clean(i->a->role->state_dir, i->conf, &i->order.auths[k]);
+			acme_files_clean(i->a->role->state_dir, i->conf, &i->order.auths[k]);
 	}
 	tell_parent(i);
 	i->asked = 0; /* nothing waits for it */
-	order_did(&i->order, seconds(i), ORDER_CLEAN, OK, "");
+	acme_order_did(&i->order, seconds(i), ORDER_CLEAN, OK, "");
 }
 
 static void end_by_machine(struct issuer *i)
@@ -179,18 +180,19 @@ static void drive(struct issuer *i)
 
 	i->phase = ISSUER_IDLE;
 	while (i->phase == ISSUER_IDLE) {
-		order_next(&i->order, seconds(i), &act);
+		acme_order_next(&i->order, seconds(i), &act);
 		switch (act.what) {
 		case ORDER_GET:
 		case ORDER_HEAD:
 		case ORDER_POST:
 		case ORDER_STORE:
 			i->phase = ISSUER_JOB;
-			err = act.what == ORDER_STORE ? work_store(i) : work_call(i, &act);
+			err =
+			    act.what == ORDER_STORE ? acme_work_store(i) : acme_work_call(i, &act);
 			if (err == OK)
 				break;
 			i->phase = ISSUER_IDLE;
-			order_give_up(&i->order, "there is no thread or memory for it");
+			acme_order_give_up(&i->order, "there is no thread or memory for it");
 			break;
 		case ORDER_PRESENT:
 			present(i);
@@ -215,7 +217,7 @@ static void prepared(struct issuer *i)
 		fail_local(i, i->job_why);
 		return;
 	}
-	if (order_begin(&i->order, &i->session, &i->cert->hosts, buf_str(&i->csr)) != OK) {
+	if (acme_order_begin(&i->order, &i->session, &i->cert->hosts, buf_str(&i->csr)) != OK) {
 		fail_local(i, "out of memory");
 		return;
 	}
@@ -223,7 +225,7 @@ static void prepared(struct issuer *i)
 	drive(i);
 }
 
-void issuer_job_done(struct acme_job *job)
+void acme_issuer_job_done(struct acme_job *job)
 {
 	struct issuer *i = CONTAINER_OF(job, struct issuer, job);
 	struct order_answer a;
@@ -244,25 +246,25 @@ void issuer_job_done(struct acme_job *job)
 			                   i->call.location,
 			                   i->call.retry_after,
 			                   buf_str(&i->call.answer) };
-		order_answer(&i->order, seconds(i), &a);
+		acme_order_answer(&i->order, seconds(i), &a);
 		buf_free(&i->call.answer);
 		break;
 	default:
 		if (i->doing == ORDER_CLEAN && i->job_err != OK)
 			log_warning("acme_dns", i->cert->name, "a record is left behind: %s",
 			            i->job_why);
-		order_did(&i->order, seconds(i), i->doing, i->job_err, i->job_why);
+		acme_order_did(&i->order, seconds(i), i->doing, i->job_err, i->job_why);
 		break;
 	}
 	drive(i);
 }
 
-void issuer_issued(struct issuer *i, uint32_t id, int err, const char *why)
+void acme_issuer_issued(struct issuer *i, uint32_t id, int err, const char *why)
 {
 	if (i->phase != ISSUER_ISSUED || id != i->asked)
 		return;
 	loop_timer_stop(i->a->role->loop, &i->timer);
-	order_did(&i->order, seconds(i), ORDER_PRESENT, err, why);
+	acme_order_did(&i->order, seconds(i), ORDER_PRESENT, err, why);
 	drive(i);
 }
 
@@ -276,9 +278,9 @@ static void begin(struct issuer *i, struct acme_cert *c)
 	c->ordering = true;
 	log_info("acme_order", object(i, name), "%s by %.*s",
 	         c->plan.not_after > 0 ? "renewing" : "ordering", STR_ARG(i->conf->directory));
-	status_save(i->a);
+	acme_status_save(i->a);
 	i->phase = ISSUER_JOB;
-	if (work_prepare(i) != OK)
+	if (acme_work_prepare(i) != OK)
 		fail_local(i, "there is no thread for it");
 }
 
@@ -294,7 +296,7 @@ static bool must_wait(const struct issuer *i)
 	return i->a->role->parent < 0;
 }
 
-void issuer_look(struct issuer *i)
+void acme_issuer_look(struct issuer *i)
 {
 	uint64_t now = acme_now();
 	uint64_t before = i->conf->renew_before / NS_PER_S;
@@ -305,13 +307,13 @@ void issuer_look(struct issuer *i)
 		return;
 	if (i->retired) {
 		loop_timer_stop(i->a->role->loop, &i->timer);
-		i->gone.fn = issuer_on_gone;
+		i->gone.fn = acme_issuer_on_gone;
 		if (!i->gone.queued)
 			loop_defer(i->a->role->loop, &i->gone);
 		return;
 	}
 	for (unsigned k = 0; k < i->ncerts; k++) {
-		uint64_t due = plan_due(&i->certs[k].plan, before, i->certs[k].jitter);
+		uint64_t due = acme_plan_due(&i->certs[k].plan, before, i->certs[k].jitter);
 
 		if (due < earliest) {
 			earliest = due;
@@ -326,7 +328,7 @@ void issuer_look(struct issuer *i)
 		                               : MIN((earliest - now) * NS_PER_S, ACME_LOOK));
 }
 
-void issuer_on_timer(struct loop_timer *t)
+void acme_issuer_on_timer(struct loop_timer *t)
 {
 	struct issuer *i = CONTAINER_OF(t, struct issuer, timer);
 
@@ -335,27 +337,27 @@ void issuer_on_timer(struct loop_timer *t)
 		drive(i);
 		break;
 	case ISSUER_ISSUED:
-		issuer_issued(i, i->asked, ERR_TIMEOUT,
-		              "the proxies have not taken the challenge in time");
+		acme_issuer_issued(i, i->asked, ERR_TIMEOUT,
+		                   "the proxies have not taken the challenge in time");
 		break;
 	case ISSUER_IDLE:
-		issuer_look(i);
+		acme_issuer_look(i);
 		break;
 	case ISSUER_JOB:
 		break;
 	}
 }
 
-void issuer_retire(struct issuer *i)
+void acme_issuer_retire(struct issuer *i)
 {
 	if (i->retired)
 		return;
 	i->retired = true;
 	if (i->begun)
-		order_give_up(&i->order, "the configuration has changed, or the node ends");
+		acme_order_give_up(&i->order, "the configuration has changed, or the node ends");
 	switch (i->phase) {
 	case ISSUER_IDLE:
-		issuer_look(i);
+		acme_issuer_look(i);
 		break;
 	case ISSUER_JOB:
 		if (!(i->begun && i->doing == ORDER_CLEAN))

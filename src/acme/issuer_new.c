@@ -63,7 +63,7 @@ static const struct conf_cert *next_source(const struct conf *c, uint32_t index,
 	return NULL;
 }
 
-uint64_t issuer_settings(const struct conf *c, uint32_t index)
+uint64_t acme_issuer_settings(const struct conf *c, uint32_t index)
 {
 	uint64_t h = hash_issuer(&c->issuers[index]);
 	uint32_t listener = 0;
@@ -75,7 +75,7 @@ uint64_t issuer_settings(const struct conf *c, uint32_t index)
 	return h;
 }
 
-bool issuer_is_used(const struct conf *c, uint32_t index)
+bool acme_issuer_is_used(const struct conf *c, uint32_t index)
 {
 	uint32_t listener = 0;
 	uint32_t source = 0;
@@ -119,7 +119,8 @@ static void look_at_live(struct issuer *i, struct acme_cert *c)
 {
 	struct acme_leaf leaf;
 	char why[300];
-	int err = files_live(i->a->role->state_dir, i->conf, &c->hosts, &leaf, why, sizeof(why));
+	int err =
+	    acme_files_live(i->a->role->state_dir, i->conf, &c->hosts, &leaf, why, sizeof(why));
 
 	c->plan.not_before = leaf.not_before;
 	c->plan.not_after = leaf.not_after;
@@ -128,7 +129,7 @@ static void look_at_live(struct issuer *i, struct acme_cert *c)
 		           "the certificate in the state folder does not do: %s", why);
 }
 
-struct issuer *issuer_new(struct acme *a, struct acme_conf *held, uint32_t index)
+struct issuer *acme_issuer_new(struct acme *a, struct acme_conf *held, uint32_t index)
 {
 	const struct conf *c = held->rc->conf;
 	struct issuer *i = calloc(1, sizeof(*i));
@@ -149,16 +150,16 @@ struct issuer *issuer_new(struct acme *a, struct acme_conf *held, uint32_t index
 	i->held = held;
 	held->users++;
 	i->conf = &c->issuers[index];
-	i->settings = issuer_settings(c, index);
+	i->settings = acme_issuer_settings(c, index);
 	i->session.issuer = i->conf;
-	i->timer.fn = issuer_on_timer;
-	i->job.done = issuer_job_done;
+	i->timer.fn = acme_issuer_on_timer;
+	i->job.done = acme_issuer_job_done;
 	listener = source = 0;
 	while ((cert = next_source(c, index, &listener, &source)) != NULL) {
 		if (!add_cert(i, cert))
 			log_error("acme_failed", cert->hosts.v[0].s, "out of memory");
 	}
-	status_load(i);
+	acme_status_load(i);
 	for (unsigned k = 0; k < i->ncerts; k++)
 		look_at_live(i, &i->certs[k]);
 	return i;
@@ -172,7 +173,7 @@ void acme_conf_put(struct acme_conf *c)
 	free(c);
 }
 
-void issuer_on_gone(struct loop_task *t)
+void acme_issuer_on_gone(struct loop_task *t)
 {
 	struct issuer *i = CONTAINER_OF(t, struct issuer, gone);
 	struct acme *a = i->a;

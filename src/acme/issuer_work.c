@@ -29,11 +29,11 @@ static int make_keys(struct issuer *i)
 {
 	const char *state = i->a->role->state_dir;
 
-	if (files_issuer(state, i->conf->name, i->job_why, sizeof(i->job_why)) != OK)
+	if (acme_files_issuer(state, i->conf->name, i->job_why, sizeof(i->job_why)) != OK)
 		return ERR_SYSTEM;
 	if (!i->session.key)
 		i->session.key =
-		    files_account(state, i->conf->name, i->job_why, sizeof(i->job_why));
+		    acme_files_account(state, i->conf->name, i->job_why, sizeof(i->job_why));
 	if (!i->session.key)
 		return ERR_SYSTEM;
 	i->key = acme_key_new((enum conf_acme_key)i->conf->key);
@@ -52,7 +52,7 @@ static void prepare(struct acme_job *job)
 	i->job_err = make_keys(i);
 }
 
-int work_prepare(struct issuer *i)
+int acme_work_prepare(struct issuer *i)
 {
 	return begin(i, ORDER_END, prepare);
 }
@@ -63,10 +63,10 @@ static void call(struct acme_job *job)
 {
 	struct issuer *i = issuer_of(job);
 
-	http_call(&i->curl, job, &i->call);
+	acme_http_call(&i->curl, job, &i->call);
 }
 
-int work_call(struct issuer *i, const struct order_action *act)
+int acme_work_call(struct issuer *i, const struct order_action *act)
 {
 	static const char *const methods[] = { "GET", "HEAD", "POST" };
 
@@ -98,8 +98,8 @@ static int keep(struct issuer *i)
 		         "the certificate that came is not taken: %s", why);
 		return err;
 	}
-	return files_store(i->a->role->state_dir, i->conf->name, i->cert->hosts.v[0], chain, i->key,
-	                   i->job_why, sizeof(i->job_why));
+	return acme_files_store(i->a->role->state_dir, i->conf->name, i->cert->hosts.v[0], chain,
+	                        i->key, i->job_why, sizeof(i->job_why));
 }
 
 static void store(struct acme_job *job)
@@ -109,7 +109,7 @@ static void store(struct acme_job *job)
 	i->job_err = keep(i);
 }
 
-int work_store(struct issuer *i)
+int acme_work_store(struct issuer *i)
 {
 	return begin(i, ORDER_STORE, store);
 }
@@ -120,17 +120,17 @@ static void add_records(struct acme_job *job)
 {
 	struct issuer *i = issuer_of(job);
 
-	i->job_err = dns_add(i->conf, job, &i->order, i->job_why, sizeof(i->job_why));
+	i->job_err = acme_dns_add(i->conf, job, &i->order, i->job_why, sizeof(i->job_why));
 }
 
 static void remove_records(struct acme_job *job)
 {
 	struct issuer *i = issuer_of(job);
 
-	i->job_err = dns_remove(i->conf, job, &i->order, i->job_why, sizeof(i->job_why));
+	i->job_err = acme_dns_remove(i->conf, job, &i->order, i->job_why, sizeof(i->job_why));
 }
 
-int work_dns(struct issuer *i, bool add)
+int acme_work_dns(struct issuer *i, bool add)
 {
 	return begin(i, add ? ORDER_PRESENT : ORDER_CLEAN, add ? add_records : remove_records);
 }

@@ -8,8 +8,8 @@
 #include "base/check.h"
 #include "base/err.h"
 
-int order_begin(struct order *o, struct order_session *s, const struct conf_list *hosts,
-                struct str csr)
+int acme_order_begin(struct order *o, struct order_session *s, const struct conf_list *hosts,
+                     struct str csr)
 {
 	*o = (struct order){ .s = s, .hosts = hosts, .csr = csr };
 	s->nonce[0] = '\0'; /* of an order before it: too old */
@@ -17,7 +17,7 @@ int order_begin(struct order *o, struct order_session *s, const struct conf_list
 	return o->auths ? OK : ERR_NOMEM;
 }
 
-void order_free(struct order *o)
+void acme_order_free(struct order *o)
 {
 	buf_free(&o->body);
 	buf_free(&o->chain);
@@ -25,7 +25,7 @@ void order_free(struct order *o)
 	o->auths = NULL;
 }
 
-bool order_needs(const struct order_auth *a)
+bool acme_order_needs(const struct order_auth *a)
 {
 	return a->read && !a->valid;
 }
@@ -48,76 +48,13 @@ static void fail(struct order *o, enum order_failure how, const char *type, cons
 	finish(o);
 }
 
-void order_give_up(struct order *o, const char *why)
+void acme_order_give_up(struct order *o, const char *why)
 {
 	if (o->step != STEP_CLEAN && o->step != STEP_END)
 		fail(o, ORDER_UNREACHABLE, "", why);
 }
 
 /* --- what is sent --------------------------------------------------------------------------- */
-
-static void payload_account(struct order *o, struct buf *out)
-{
-	const struct conf_issuer *c = o->s->issuer;
-
-	buf_adds(out, "{\"termsOfServiceAgreed\":true");
-	if (c->email.len > 0) {
-		buf_printf(out, ",\"contact\":[\"mailto:%.*s\"]", STR_ARG(c->email));
-	}
-	if (c->eab_kid.len > 0) {
-		buf_adds(out, ",\"externalAccountBinding\":");
-		if (acme_eab(o->s->key, c->eab_kid, c->eab_key, str_from(o->s->new_account), out) !=
-		    OK)
-			out->failed = true;
-	}
-	buf_addc(out, '}');
-}
-
-static void payload_order(const struct order *o, struct buf *out)
-{
-	buf_adds(out, "{\"identifiers\":[");
-	for (uint32_t i = 0; i < o->hosts->n; i++) {
-		buf_adds(out, i ? ",{\"type\":\"dns\",\"value\":" : "{\"type\":\"dns\",\"value\":");
-		buf_json(out, o->hosts->v[i]);
-		buf_addc(out, '}');
-	}
-	buf_adds(out, "]}");
-}
-
-/* The URL and the payload of a step that sends something. NULL: it does not. */
-static const char *request(struct order *o, struct buf *payload)
-{
-	switch (o->step) {
-	case STEP_ACCOUNT:
-		payload_account(o, payload);
-		return o->s->new_account;
-	case STEP_CONTACT:
-		buf_printf(payload, "{\"contact\":[\"mailto:%.*s\"]}",
-		           STR_ARG(o->s->issuer->email));
-		return o->s->kid;
-	case STEP_ORDER:
-		payload_order(o, payload);
-		return o->s->new_order;
-	case STEP_READ:
-	case STEP_POLL:
-		return o->auths[o->at].url;
-	case STEP_ASK:
-		buf_adds(payload, "{}");
-		return o->auths[o->at].challenge;
-	case STEP_READY:
-	case STEP_ISSUED:
-		return o->url;
-	case STEP_FINALIZE:
-		buf_adds(payload, "{\"csr\":\"");
-		acme_b64url(payload, o->csr.s, o->csr.len);
-		buf_adds(payload, "\"}");
-		return o->finalize;
-	case STEP_CERTIFICATE:
-		return o->certificate;
-	default:
-		return NULL;
-	}
-}
 
 /* A nonce serves once (RFC 8555 section 6.5); a fresh one is asked for where none is left. */
 static void post(struct order *o, struct order_action *ret)
@@ -132,7 +69,7 @@ static void post(struct order *o, struct order_action *ret)
 		return;
 	}
 	buf_free(&o->body);
-	ret->url = request(o, &payload);
+	ret->url = acme_order_request(o, &payload);
 	CHECK(ret->url != NULL);
 	j.url = str_from(ret->url);
 	j.kid = o->step == STEP_ACCOUNT ? STR("") : str_from(s->kid);
@@ -143,7 +80,7 @@ static void post(struct order *o, struct order_action *ret)
 		         ? "the request cannot be signed: is \"eab\" as the authority gave it?"
 		         : "the request cannot be signed");
 		buf_free(&payload);
-		order_next(o, 0, ret);
+		acme_order_next(o, 0, ret);
 		return;
 	}
 	buf_free(&payload);
@@ -152,7 +89,7 @@ static void post(struct order *o, struct order_action *ret)
 	ret->body = buf_str(&o->body);
 }
 
-void order_next(struct order *o, uint64_t now, struct order_action *ret)
+void acme_order_next(struct order *o, uint64_t now, struct order_action *ret)
 {
 	*ret = (struct order_action){ .what = ORDER_END };
 	if (o->deadline && now > o->deadline && o->step != STEP_CLEAN && o->step != STEP_END) {
@@ -227,7 +164,7 @@ static void refused(struct order *o, uint64_t now, const struct order_answer *a)
 {
 	struct order_problem p;
 
-	order_read_problem(a->status, a->body, &p);
+	acme_order_read_problem(a->status, a->body, &p);
 	o->retry_after = a->retry_after;
 	if (strcmp(p.type, "badNonce") == 0 && o->bad_nonces++ < ORDER_NONCES) {
 		o->not_yet = o->bad_nonces > 5 ? now + 1 : 0; /* the nonce came with the answer */
@@ -259,7 +196,7 @@ static void on_account(struct order *o, const struct order_answer *a)
 	}
 	strcpy(o->s->kid, a->location);
 	if (a->status == 200)
-		order_read_account(o->s, a->body, &differs);
+		acme_order_read_account(o->s, a->body, &differs);
 	go(o, differs ? STEP_CONTACT : STEP_ORDER);
 }
 
@@ -278,7 +215,7 @@ static void on_order(struct order *o, uint64_t now, const struct order_answer *a
 		strcpy(o->url, a->location);
 		o->deadline = now + ORDER_PATIENCE;
 	}
-	if (order_read_order(o, a->body, status, sizeof(status), &p, why, sizeof(why)) != OK)
+	if (acme_order_read_order(o, a->body, status, sizeof(status), &p, why, sizeof(why)) != OK)
 		fail(o, ORDER_UNREACHABLE, "", why);
 	else if (strcmp(status, "invalid") == 0)
 		fail(o, ORDER_REFUSED, p.type, p.text);
@@ -309,7 +246,8 @@ static void on_auth(struct order *o, uint64_t now, const struct order_answer *a)
 	char status[32];
 	char why[400];
 
-	if (order_read_auth(o, auth, a->body, status, sizeof(status), &p, why, sizeof(why)) != OK) {
+	if (acme_order_read_auth(o, auth, a->body, status, sizeof(status), &p, why, sizeof(why)) !=
+	    OK) {
 		fail(o, ORDER_REFUSED, "", why);
 		return;
 	}
@@ -360,7 +298,7 @@ static void take(struct order *o, uint64_t now, const struct order_answer *a)
 
 	switch (o->step) {
 	case STEP_DIRECTORY:
-		if (order_read_directory(o->s, a->body, why, sizeof(why)) != OK)
+		if (acme_order_read_directory(o->s, a->body, why, sizeof(why)) != OK)
 			fail(o, ORDER_UNREACHABLE, "", why);
 		else if (o->s->wants_eab && o->s->issuer->eab_kid.len == 0)
 			fail(o, ORDER_REFUSED, "externalAccountRequired",
@@ -395,7 +333,7 @@ static void take(struct order *o, uint64_t now, const struct order_answer *a)
 	}
 }
 
-void order_answer(struct order *o, uint64_t now, const struct order_answer *a)
+void acme_order_answer(struct order *o, uint64_t now, const struct order_answer *a)
 {
 	bool head = o->head;
 
@@ -423,7 +361,7 @@ static enum order_step step_of(enum order_do what)
 	return what == ORDER_PRESENT ? STEP_PRESENT : what == ORDER_STORE ? STEP_STORE : STEP_CLEAN;
 }
 
-void order_did(struct order *o, uint64_t now, enum order_do what, int err, const char *why)
+void acme_order_did(struct order *o, uint64_t now, enum order_do what, int err, const char *why)
 {
 	if (o->step != step_of(what))
 		return; /* given up meanwhile */

@@ -21,13 +21,13 @@
 
 /* What the driver has to do. */
 enum order_do {
-	ORDER_GET,     /* ask url; tell by order_answer */
+	ORDER_GET,     /* ask url; tell by acme_order_answer */
 	ORDER_HEAD,    /* the same, for a nonce */
-	ORDER_POST,    /* send body to url; tell by order_answer */
-	ORDER_PRESENT, /* make the answers of all `needed` challenges visible; order_did */
+	ORDER_POST,    /* send body to url; tell by acme_order_answer */
+	ORDER_PRESENT, /* make the answers of all `needed` challenges visible; acme_order_did */
 	ORDER_WAIT,    /* ask again after `wait` seconds */
-	ORDER_STORE,   /* keep order->chain; order_did */
-	ORDER_CLEAN,   /* take the answers back; order_did */
+	ORDER_STORE,   /* keep order->chain; acme_order_did */
+	ORDER_CLEAN,   /* take the answers back; acme_order_did */
 	ORDER_END,     /* it is over: order->failed */
 };
 
@@ -127,20 +127,25 @@ struct order {
 	uint64_t retry_after; /* seconds that it wants; 0: not said */
 };
 
-/* Ready for order_next. csr, hosts and s must outlive it. OK or ERR_NOMEM. */
-int order_begin(struct order *o, struct order_session *s, const struct conf_list *hosts,
-                struct str csr);
+/* Ready for acme_order_next. csr, hosts and s must outlive it. OK or ERR_NOMEM. */
+int acme_order_begin(struct order *o, struct order_session *s, const struct conf_list *hosts,
+                     struct str csr);
 /* What is to be done now; now: seconds, of any clock that does not jump. The strings are valid
  * until the next call. */
-void order_next(struct order *o, uint64_t now, struct order_action *ret);
-void order_answer(struct order *o, uint64_t now, const struct order_answer *a);
+void acme_order_next(struct order *o, uint64_t now, struct order_action *ret);
+void acme_order_answer(struct order *o, uint64_t now, const struct order_answer *a);
 /* PRESENT, STORE or CLEAN is done, or could not be: why then. */
-void order_did(struct order *o, uint64_t now, enum order_do what, int err, const char *why);
+void acme_order_did(struct order *o, uint64_t now, enum order_do what, int err, const char *why);
 /* Ends it: what was presented is taken back first. */
-void order_give_up(struct order *o, const char *why);
+void acme_order_give_up(struct order *o, const char *why);
 /* Whether the driver has to make the challenge of an authorization visible. */
-bool order_needs(const struct order_auth *a);
-void order_free(struct order *o);
+bool acme_order_needs(const struct order_auth *a);
+void acme_order_free(struct order *o);
+
+/* --- requests (order_request.c) ------------------------------------------------------------- */
+
+/* The URL and the payload of a step that sends something. NULL: it does not. */
+const char *acme_order_request(struct order *o, struct buf *payload);
 
 /* --- reading answers (order_json.c) --------------------------------------------------------- */
 
@@ -150,15 +155,16 @@ struct order_problem { /* RFC 7807, RFC 8555 section 6.7 */
 };
 
 /* What a body says went wrong; without a problem document what the status says. */
-void order_read_problem(unsigned status, struct str body, struct order_problem *ret);
+void acme_order_read_problem(unsigned status, struct str body, struct order_problem *ret);
 /* OK, or ERR_INVALID with why. */
-int order_read_directory(struct order_session *s, struct str body, char *why, size_t size);
+int acme_order_read_directory(struct order_session *s, struct str body, char *why, size_t size);
 /* A contact that is not the configured one: *ret_differs. */
-void order_read_account(const struct order_session *s, struct str body, bool *ret_differs);
+void acme_order_read_account(const struct order_session *s, struct str body, bool *ret_differs);
 /* *ret_status: "pending", "ready", …; at problem what the order failed for. */
-int order_read_order(struct order *o, struct str body, char *ret_status, size_t status_size,
-                     struct order_problem *problem, char *why, size_t size);
-int order_read_auth(const struct order *o, struct order_auth *a, struct str body, char *ret_status,
-                    size_t status_size, struct order_problem *problem, char *why, size_t size);
+int acme_order_read_order(struct order *o, struct str body, char *ret_status, size_t status_size,
+                          struct order_problem *problem, char *why, size_t size);
+int acme_order_read_auth(const struct order *o, struct order_auth *a, struct str body,
+                         char *ret_status, size_t status_size, struct order_problem *problem,
+                         char *why, size_t size);
 
 #endif

@@ -72,7 +72,7 @@ static void read_problem(const json_t *j, struct order_problem *ret)
 		         ret->type[0] ? ret->type : "the authority gives no reason");
 }
 
-void order_read_problem(unsigned status, struct str body, struct order_problem *ret)
+void acme_order_read_problem(unsigned status, struct str body, struct order_problem *ret)
 {
 	json_t *j = parse(body);
 
@@ -107,7 +107,7 @@ static bool take_url(const struct conf_issuer *issuer, const json_t *j, const ch
 
 /* --- objects -------------------------------------------------------------------------------- */
 
-int order_read_directory(struct order_session *s, struct str body, char *why, size_t size)
+int acme_order_read_directory(struct order_session *s, struct str body, char *why, size_t size)
 {
 	json_t *j = parse(body);
 	bool well = j && take_url(s->issuer, j, "newNonce", s->new_nonce) &&
@@ -123,7 +123,7 @@ int order_read_directory(struct order_session *s, struct str body, char *why, si
 	return well ? OK : ERR_INVALID;
 }
 
-void order_read_account(const struct order_session *s, struct str body, bool *ret_differs)
+void acme_order_read_account(const struct order_session *s, struct str body, bool *ret_differs)
 {
 	json_t *j = parse(body);
 	const json_t *contact = json_object_get(j, "contact");
@@ -149,8 +149,8 @@ static int read_auths(struct order *o, const json_t *list)
 	return OK;
 }
 
-int order_read_order(struct order *o, struct str body, char *ret_status, size_t status_size,
-                     struct order_problem *problem, char *why, size_t size)
+int acme_order_read_order(struct order *o, struct str body, char *ret_status, size_t status_size,
+                          struct order_problem *problem, char *why, size_t size)
 {
 	json_t *j = parse(body);
 	int err = j ? OK : ERR_INVALID;
@@ -220,8 +220,9 @@ static const json_t *find_challenge(const struct order *o, const json_t *j)
 	return NULL;
 }
 
-int order_read_auth(const struct order *o, struct order_auth *a, struct str body, char *ret_status,
-                    size_t status_size, struct order_problem *problem, char *why, size_t size)
+int acme_order_read_auth(const struct order *o, struct order_auth *a, struct str body,
+                         char *ret_status, size_t status_size, struct order_problem *problem,
+                         char *why, size_t size)
 {
 	json_t *j = parse(body);
 	const json_t *c = find_challenge(o, j);

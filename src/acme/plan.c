@@ -4,16 +4,16 @@
 
 #include "base/check.h"
 
-uint64_t plan_window(const struct plan *p, uint64_t renew_before)
+uint64_t acme_plan_window(const struct plan *p, uint64_t renew_before)
 {
 	uint64_t life = p->not_after > p->not_before ? p->not_after - p->not_before : 0;
 
 	return MIN(renew_before, life / 3);
 }
 
-uint64_t plan_due(const struct plan *p, uint64_t renew_before, unsigned jitter)
+uint64_t acme_plan_due(const struct plan *p, uint64_t renew_before, unsigned jitter)
 {
-	uint64_t window = plan_window(p, renew_before);
+	uint64_t window = acme_plan_window(p, renew_before);
 	uint64_t due = 0;
 
 	if (p->not_after > 0) {
@@ -26,8 +26,8 @@ uint64_t plan_due(const struct plan *p, uint64_t renew_before, unsigned jitter)
 	return MAX(due, p->not_yet);
 }
 
-uint64_t plan_retry(enum order_failure how, unsigned failures, uint64_t retry_after,
-                    unsigned jitter)
+uint64_t acme_plan_retry(enum order_failure how, unsigned failures, uint64_t retry_after,
+                         unsigned jitter)
 {
 	uint64_t first = how == ORDER_UNREACHABLE ? PLAN_FIRST_RETRY
 	                 : how == ORDER_LIMITED   ? PLAN_LIMITED
@@ -39,15 +39,15 @@ uint64_t plan_retry(enum order_failure how, unsigned failures, uint64_t retry_af
 	return wait + wait / 5 * jitter / 1000;
 }
 
-void plan_failed(struct plan *p, uint64_t now, enum order_failure how, uint64_t retry_after,
-                 unsigned jitter)
+void acme_plan_failed(struct plan *p, uint64_t now, enum order_failure how, uint64_t retry_after,
+                      unsigned jitter)
 {
 	p->failures++;
 	p->failed = now;
-	p->not_yet = now + plan_retry(how, p->failures, retry_after, jitter);
+	p->not_yet = now + acme_plan_retry(how, p->failures, retry_after, jitter);
 }
 
-void plan_issued(struct plan *p, uint64_t now, uint64_t not_before, uint64_t not_after)
+void acme_plan_issued(struct plan *p, uint64_t now, uint64_t not_before, uint64_t not_after)
 {
 	p->issued = now;
 	p->not_before = not_before;

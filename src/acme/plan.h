@@ -28,16 +28,16 @@ struct plan {
 
 /* Seconds of validity that are left when it is renewed: as configured, at most a third of the
  * lifetime. */
-uint64_t plan_window(const struct plan *p, uint64_t renew_before);
+uint64_t acme_plan_window(const struct plan *p, uint64_t renew_before);
 /* When the certificate is to be ordered; not after now: at once. jitter: a number of its own, 0 …
  * 999, that spreads renewals over a tenth of the window. */
-uint64_t plan_due(const struct plan *p, uint64_t renew_before, unsigned jitter);
+uint64_t acme_plan_due(const struct plan *p, uint64_t renew_before, unsigned jitter);
 /* How long to wait after a failure. failures: in succession, this one included; jitter as above. */
-uint64_t plan_retry(enum order_failure how, unsigned failures, uint64_t retry_after,
-                    unsigned jitter);
+uint64_t acme_plan_retry(enum order_failure how, unsigned failures, uint64_t retry_after,
+                         unsigned jitter);
 /* Takes a failure down. */
-void plan_failed(struct plan *p, uint64_t now, enum order_failure how, uint64_t retry_after,
-                 unsigned jitter);
-void plan_issued(struct plan *p, uint64_t now, uint64_t not_before, uint64_t not_after);
+void acme_plan_failed(struct plan *p, uint64_t now, enum order_failure how, uint64_t retry_after,
+                      unsigned jitter);
+void acme_plan_issued(struct plan *p, uint64_t now, uint64_t not_before, uint64_t not_after);
 
 #endif

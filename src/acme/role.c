@@ -15,7 +15,7 @@
 static bool wanted(const struct conf *c)
 {
 	for (uint32_t i = 0; i < c->nissuers; i++) {
-		if (issuer_is_used(c, i))
+		if (acme_issuer_is_used(c, i))
 			return true;
 	}
 	return false;
@@ -37,7 +37,7 @@ static bool is_there(const struct acme *a, const struct conf *c, uint32_t index)
 
 	TAILQ_FOREACH (i, &a->issuers, link) {
 		if (!i->retired && str_eq(i->conf->name, c->issuers[index].name) &&
-		    i->settings == issuer_settings(c, index))
+		    i->settings == acme_issuer_settings(c, index))
 			return true;
 	}
 	return false;
@@ -47,7 +47,8 @@ static bool goes_on(const struct issuer *i, const struct conf *c)
 {
 	for (uint32_t k = 0; k < c->nissuers; k++) {
 		if (str_eq(c->issuers[k].name, i->conf->name))
-			return issuer_settings(c, k) == i->settings && issuer_is_used(c, k);
+			return acme_issuer_settings(c, k) == i->settings &&
+			       acme_issuer_is_used(c, k);
 	}
 	return false;
 }
@@ -63,21 +64,21 @@ static void take_conf(struct acme *a, const struct role_conf *rc)
 	*held = (struct acme_conf){ a->role, rc, 1 };
 	/* First the new ones: what they take over of the failures of old ones is still there. */
 	for (uint32_t k = 0; k < rc->conf->nissuers; k++) {
-		if (!issuer_is_used(rc->conf, k) || is_there(a, rc->conf, k))
+		if (!acme_issuer_is_used(rc->conf, k) || is_there(a, rc->conf, k))
 			continue;
-		i = issuer_new(a, held, k);
+		i = acme_issuer_new(a, held, k);
 		CHECK(i != NULL);
 		TAILQ_INSERT_TAIL(&a->issuers, i, link);
 	}
 	for (i = TAILQ_FIRST(&a->issuers); i; i = next) {
 		next = TAILQ_NEXT(i, link);
 		if (!goes_on(i, rc->conf))
-			issuer_retire(i);
+			acme_issuer_retire(i);
 	}
 	acme_conf_put(held);
-	status_save(a);
+	acme_status_save(a);
 	TAILQ_FOREACH (i, &a->issuers, link) {
-		issuer_look(i);
+		acme_issuer_look(i);
 	}
 }
 
@@ -91,12 +92,12 @@ static int start(struct role *r, const struct role_conf *first, char *why, size_
 	a->role = r;
 	a->jobs.send = send_ask;
 	TAILQ_INIT(&a->issuers);
-	http_init();
+	acme_http_init();
 	if (acme_jobs_init(&a->jobs, r->loop) != OK)
 		return ERR_SYSTEM;
 	/* Without its folder the role still says what is wrong: each order fails with the reason.
 	 */
-	if (files_prepare(r->state_dir, why, why_size) != OK)
+	if (acme_files_prepare(r->state_dir, why, why_size) != OK)
 		log_error("acme_failed", NULL, "%s", why);
 	take_conf(a, first);
 	role_ready(r);
@@ -131,7 +132,7 @@ void acme_issuer_gone(struct acme *a)
 	if (a->draining && TAILQ_EMPTY(&a->issuers))
 		role_exit(a->role);
 	TAILQ_FOREACH (i, &a->issuers, link) {
-		issuer_look(i); /* it may have waited for this one's end */
+		acme_issuer_look(i); /* it may have waited for this one's end */
 	}
 }
 
@@ -148,7 +149,7 @@ static void drain(struct role *r)
 		role_exit(r);
 	for (i = TAILQ_FIRST(&a->issuers); i; i = next) {
 		next = TAILQ_NEXT(i, link);
-		issuer_retire(i);
+		acme_issuer_retire(i);
 	}
 }
 
@@ -164,7 +165,7 @@ static void on_issued(struct acme *a, const struct ipc_msg *m)
 		return;
 	for (i = TAILQ_FIRST(&a->issuers); i; i = next) {
 		next = TAILQ_NEXT(i, link);
-		issuer_issued(i, m->id, result.err, result.text);
+		acme_issuer_issued(i, m->id, result.err, result.text);
 	}
 }
 

@@ -67,7 +67,7 @@ static void take(struct acme_cert *c, const json_t *j)
 	text(j, "error_type", c->error_type, sizeof(c->error_type));
 }
 
-void status_load(struct issuer *i)
+void acme_status_load(struct issuer *i)
 {
 	char path[FILES_PATH];
 	struct buf b = BUF_INIT;
@@ -129,7 +129,8 @@ static void put_cert(const struct issuer *i, const struct acme_cert *c, struct b
 	put_text(out, "state", str_from(acme_state_name[state_of(c)]));
 	put_number(out, "not_after", c->plan.not_after);
 	put_number(out, "issued", c->plan.issued);
-	put_number(out, "next", plan_due(&c->plan, i->conf->renew_before / NS_PER_S, c->jitter));
+	put_number(out, "next",
+	           acme_plan_due(&c->plan, i->conf->renew_before / NS_PER_S, c->jitter));
 	put_number(out, "failures", c->plan.failures);
 	put_number(out, "failed", c->plan.failed);
 	put_number(out, "not_before_retry", c->plan.not_yet);
@@ -142,7 +143,7 @@ static void put_cert(const struct issuer *i, const struct acme_cert *c, struct b
 	buf_addc(out, '}');
 }
 
-void status_save(struct acme *a)
+void acme_status_save(struct acme *a)
 {
 	char path[FILES_PATH];
 	struct buf b = BUF_INIT;

@@ -28,15 +28,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	CHECK(p != NULL);
 	memcpy(p, data, size);
-	if (dns_read(p, size, &in) == OK) {
+	if (acme_dns_read(p, size, &in) == OK) {
 		CHECK(in.ntexts <= DNS_MAX_TEXTS && in.tsig < size);
 		check_text(in.asked);
 		check_text(in.soa);
 		check_text(in.cname);
 		for (unsigned i = 0; i < in.ntexts; i++)
 			CHECK(in.texts[i].len <= sizeof(in.texts[i].s));
-		dns_has_text(&in, STR("x"));
-		CHECK(dns_verify(p, size, &in, &key, &mac, 1700000000, why, sizeof(why)) != OK);
+		acme_dns_has_text(&in, STR("x"));
+		CHECK(acme_dns_verify(p, size, &in, &key, &mac, 1700000000, why, sizeof(why)) !=
+		      OK);
 	}
 	free(p);
 	return 0;

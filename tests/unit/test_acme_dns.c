@@ -63,9 +63,9 @@ static struct dns_key key_of(struct str algorithm)
 
 static void update(struct dns_out *m)
 {
-	dns_begin(m, 0x1234, DNS_UPDATE);
-	dns_question(m, STR("Shop.test."), DNS_SOA);
-	dns_change_txt(m, STR("_acme-challenge.www.shop.test"), STR(VALUE), 60, false);
+	acme_dns_begin(m, 0x1234, DNS_UPDATE);
+	acme_dns_question(m, STR("Shop.test."), DNS_SOA);
+	acme_dns_change_txt(m, STR("_acme-challenge.www.shop.test"), STR(VALUE), 60, false);
 	assert_false(m->bad);
 }
 
@@ -79,11 +79,11 @@ static void updates_are_signed_as_rfc_8945_says(void **state)
 	struct dns_mac got;
 
 	update(&m);
-	assert_int_equal(dns_sign(&m, &key, NOW, &got), OK);
+	assert_int_equal(acme_dns_sign(&m, &key, NOW, &got), OK);
 	assert_int_equal(m.len, len);
 	assert_memory_equal(m.p, want, len);
 	update(&m);
-	assert_int_equal(dns_sign(&m, &key512, NOW, &got), OK);
+	assert_int_equal(acme_dns_sign(&m, &key512, NOW, &got), OK);
 	unhex(
 	    "1b0f874f4b36310f44bb270c3b0d436ff7f212f59202989e98ba1eafdc9b90139c718c8b2227f794a792a"
 	    "9e4ea58aca91b07bdf980850f0cb525c77ccc633aa4",
@@ -103,22 +103,23 @@ static void answers_are_believed_only_when_signed(void **state)
 	size_t len = unhex(signed_answer, p, sizeof(p));
 
 	update(&m);
-	dns_sign(&m, &key, NOW, &mac);
-	assert_int_equal(dns_read(p, len, &in), OK);
+	acme_dns_sign(&m, &key, NOW, &mac);
+	assert_int_equal(acme_dns_read(p, len, &in), OK);
 	assert_true(in.response && in.rcode == DNS_NOERROR && in.opcode == DNS_UPDATE);
-	assert_int_equal(dns_verify(p, len, &in, &key, &mac, NOW, why, sizeof(why)), OK);
-	assert_int_equal(dns_verify(p, len, &in, &key, &mac, NOW + 400, why, sizeof(why)),
+	assert_int_equal(acme_dns_verify(p, len, &in, &key, &mac, NOW, why, sizeof(why)), OK);
+	assert_int_equal(acme_dns_verify(p, len, &in, &key, &mac, NOW + 400, why, sizeof(why)),
 	                 ERR_DENIED);
 	assert_non_null(strstr(why, "clocks"));
 	wrong.secret[0] ^= 1;
-	assert_int_equal(dns_verify(p, len, &in, &wrong, &mac, NOW, why, sizeof(why)), ERR_DENIED);
+	assert_int_equal(acme_dns_verify(p, len, &in, &wrong, &mac, NOW, why, sizeof(why)),
+	                 ERR_DENIED);
 	for (size_t i = 0; i < len; i++) { /* whatever is changed, it is not taken */
 		for (unsigned bit = 1; bit < 256; bit <<= 1) {
 			p[i] ^= (uint8_t)bit;
-			if (dns_read(p, len, &in) == OK && (i < 2 ? in.id != 0x1234 : true) &&
+			if (acme_dns_read(p, len, &in) == OK && (i < 2 ? in.id != 0x1234 : true) &&
 			    i >= 2 && in.tsig != 0) {
 				int err =
-				    dns_verify(p, len, &in, &key, &mac, NOW, why, sizeof(why));
+				    acme_dns_verify(p, len, &in, &key, &mac, NOW, why, sizeof(why));
 
 				/* Case of names, class and TTL of the record are not of it. */
 				if (err == OK)
@@ -129,10 +130,12 @@ static void answers_are_believed_only_when_signed(void **state)
 		}
 	}
 	mac.p[0] ^= 1; /* the answer to another request */
-	dns_read(p, len, &in);
-	assert_int_equal(dns_verify(p, len, &in, &key, &mac, NOW, why, sizeof(why)), ERR_DENIED);
+	acme_dns_read(p, len, &in);
+	assert_int_equal(acme_dns_verify(p, len, &in, &key, &mac, NOW, why, sizeof(why)),
+	                 ERR_DENIED);
 	in.tsig = 0;
-	assert_int_equal(dns_verify(p, len, &in, &key, &mac, NOW, why, sizeof(why)), ERR_DENIED);
+	assert_int_equal(acme_dns_verify(p, len, &in, &key, &mac, NOW, why, sizeof(why)),
+	                 ERR_DENIED);
 	assert_string_equal(why, "the server's answer is not signed");
 }
 
@@ -142,13 +145,13 @@ static void texts_are_found_behind_an_alias(void **state)
 	uint8_t p[512];
 	size_t len = unhex(texts_by_alias, p, sizeof(p));
 
-	assert_int_equal(dns_read(p, len, &in), OK);
+	assert_int_equal(acme_dns_read(p, len, &in), OK);
 	assert_string_equal(in.asked, "_acme-challenge.shop.test");
 	assert_string_equal(in.cname, "x.y.test");
 	assert_int_equal(in.ntexts, 2);
-	assert_true(dns_has_text(&in, STR("abcdef")));
-	assert_true(dns_has_text(&in, STR("second")));
-	assert_false(dns_has_text(&in, STR("abc")));
+	assert_true(acme_dns_has_text(&in, STR("abcdef")));
+	assert_true(acme_dns_has_text(&in, STR("second")));
+	assert_false(acme_dns_has_text(&in, STR("abc")));
 }
 
 static void zone_is_where_the_authority_begins(void **state)
@@ -157,7 +160,7 @@ static void zone_is_where_the_authority_begins(void **state)
 	uint8_t p[512];
 	size_t len = unhex(authority, p, sizeof(p));
 
-	assert_int_equal(dns_read(p, len, &in), OK);
+	assert_int_equal(acme_dns_read(p, len, &in), OK);
 	assert_string_equal(in.soa, "shop.test");
 	assert_true(in.authoritative && in.rcode == DNS_NXDOMAIN);
 }
@@ -172,9 +175,9 @@ static void cut_messages_are_refused(void **state)
 		size_t len = unhex(all[i], p, sizeof(p));
 
 		for (size_t n = 0; n < len; n++)
-			assert_int_equal(dns_read(p, n, &in), ERR_SYNTAX);
+			assert_int_equal(acme_dns_read(p, n, &in), ERR_SYNTAX);
 		p[len] = 0;
-		assert_int_equal(dns_read(p, len + 1, &in), ERR_SYNTAX);
+		assert_int_equal(acme_dns_read(p, len + 1, &in), ERR_SYNTAX);
 	}
 }
 
@@ -186,24 +189,24 @@ static void names_have_their_limits(void **state)
 	static const uint8_t loop[] = { 0xc0, 0x00 }, forward[] = { 0xc0, 0x02, 0x00 };
 
 	memset(name, 'a', sizeof(name));
-	assert_int_equal(dns_name_wire(str_n(name, 63), wire), 65);
-	assert_int_equal(dns_name_wire(str_n(name, 64), wire), 0);
+	assert_int_equal(acme_dns_name_wire(str_n(name, 63), wire), 65);
+	assert_int_equal(acme_dns_name_wire(str_n(name, 64), wire), 0);
 	for (size_t i = 3; i < sizeof(name); i += 4)
 		name[i] = '.';
-	len = dns_name_wire(str_n(name, 253), wire);
+	len = acme_dns_name_wire(str_n(name, 253), wire);
 	assert_int_equal(len, 255);
-	assert_int_equal(dns_name_read(wire, len, &at, back), OK);
+	assert_int_equal(acme_dns_name_read(wire, len, &at, back), OK);
 	assert_int_equal(at, 255);
 	assert_memory_equal(back, name, 253);
-	assert_int_equal(dns_name_wire(str_n(name, 257), wire), 0);
-	assert_int_equal(dns_name_wire(STR("a.test."), wire), 8);
-	assert_int_equal(dns_name_wire(STR("a..b"), wire), 0);
-	assert_int_equal(dns_name_wire(STR(".a"), wire), 0);
-	assert_int_equal(dns_name_wire(STR("."), wire), 1);
+	assert_int_equal(acme_dns_name_wire(str_n(name, 257), wire), 0);
+	assert_int_equal(acme_dns_name_wire(STR("a.test."), wire), 8);
+	assert_int_equal(acme_dns_name_wire(STR("a..b"), wire), 0);
+	assert_int_equal(acme_dns_name_wire(STR(".a"), wire), 0);
+	assert_int_equal(acme_dns_name_wire(STR("."), wire), 1);
 	at = 0;
-	assert_int_equal(dns_name_read(loop, 2, &at, back), ERR_SYNTAX);
+	assert_int_equal(acme_dns_name_read(loop, 2, &at, back), ERR_SYNTAX);
 	at = 0;
-	assert_int_equal(dns_name_read(forward, 3, &at, back), ERR_SYNTAX);
+	assert_int_equal(acme_dns_name_read(forward, 3, &at, back), ERR_SYNTAX);
 }
 
 static void what_does_not_fit_is_not_sent(void **state)
@@ -214,14 +217,14 @@ static void what_does_not_fit_is_not_sent(void **state)
 	char value[300];
 
 	memset(value, 'x', sizeof(value));
-	dns_begin(&m, 1, DNS_UPDATE);
-	dns_change_txt(&m, STR("a.test"), str_n(value, 256), 60, false);
+	acme_dns_begin(&m, 1, DNS_UPDATE);
+	acme_dns_change_txt(&m, STR("a.test"), str_n(value, 256), 60, false);
 	assert_true(m.bad);
-	dns_begin(&m, 1, DNS_UPDATE);
+	acme_dns_begin(&m, 1, DNS_UPDATE);
 	for (int i = 0; i < 10; i++)
-		dns_change_txt(&m, STR("a.test"), str_n(value, 255), 60, false);
+		acme_dns_change_txt(&m, STR("a.test"), str_n(value, 255), 60, false);
 	assert_true(m.bad);
-	assert_int_equal(dns_sign(&m, &key, NOW, &mac), ERR_INVALID);
+	assert_int_equal(acme_dns_sign(&m, &key, NOW, &mac), ERR_INVALID);
 }
 
 int main(void)

@@ -79,7 +79,7 @@ static void begin(struct world *w)
 	w->s.key = key;
 	w->hosts = (struct conf_list){ hosts, 2 };
 	acme_thumbprint(key, w->s.thumbprint);
-	assert_int_equal(order_begin(&w->o, &w->s, &w->hosts, STR("csr")), OK);
+	assert_int_equal(acme_order_begin(&w->o, &w->s, &w->hosts, STR("csr")), OK);
 }
 
 static void set(struct world *w, struct order_answer *a, unsigned status, const char *body)
@@ -229,7 +229,7 @@ static void answer(struct world *w, const struct order_action *act)
 		faulty(w, &a);
 	else
 		well(w, act->url + strlen(CA), &a);
-	order_answer(&w->o, w->now, &a);
+	acme_order_answer(&w->o, w->now, &a);
 }
 
 /* Until it ends. */
@@ -239,7 +239,7 @@ static void run(struct world *w)
 
 	for (unsigned turns = 0;; turns++) {
 		assert_true(turns < 2000);
-		order_next(&w->o, w->now, &act);
+		acme_order_next(&w->o, w->now, &act);
 		switch (act.what) {
 		case ORDER_GET:
 		case ORDER_HEAD:
@@ -248,7 +248,7 @@ static void run(struct world *w)
 			break;
 		case ORDER_PRESENT:
 			w->presented++;
-			order_did(&w->o, w->now, ORDER_PRESENT, OK, "");
+			acme_order_did(&w->o, w->now, ORDER_PRESENT, OK, "");
 			break;
 		case ORDER_WAIT:
 			assert_true(act.wait > 0 && act.wait <= ORDER_POLL_MAX);
@@ -256,11 +256,11 @@ static void run(struct world *w)
 			break;
 		case ORDER_STORE:
 			w->stored++;
-			order_did(&w->o, w->now, ORDER_STORE, OK, "");
+			acme_order_did(&w->o, w->now, ORDER_STORE, OK, "");
 			break;
 		case ORDER_CLEAN:
 			w->cleaned++;
-			order_did(&w->o, w->now, ORDER_CLEAN, OK, "");
+			acme_order_did(&w->o, w->now, ORDER_CLEAN, OK, "");
 			break;
 		case ORDER_END:
 			assert_int_equal(w->presented, w->cleaned);
@@ -285,15 +285,15 @@ static void an_order_goes_its_way(void **state)
 	/* RFC 8555 section 8.1 */
 	assert_memory_equal(w.o.auths[0].answer, "tok-0.", 6);
 	assert_string_equal(w.o.auths[0].answer + 6, w.s.thumbprint);
-	order_free(&w.o);
+	acme_order_free(&w.o);
 	/* A second one needs no account any more. */
 	w.requests = 0;
 	w.presented = w.cleaned = w.stored = w.polls = w.order_polls = 0;
 	w.finalized = w.asked[0] = w.asked[1] = false;
-	order_begin(&w.o, &w.s, &w.hosts, STR("csr"));
+	acme_order_begin(&w.o, &w.s, &w.hosts, STR("csr"));
 	run(&w);
 	assert_int_equal(w.o.failed, ORDER_WELL);
-	order_free(&w.o);
+	acme_order_free(&w.o);
 }
 
 static void proved_hosts_need_no_challenge(void **state)
@@ -305,7 +305,7 @@ static void proved_hosts_need_no_challenge(void **state)
 	run(&w);
 	assert_int_equal(w.o.failed, ORDER_WELL);
 	assert_int_equal(w.presented, 0);
-	order_free(&w.o);
+	acme_order_free(&w.o);
 }
 
 static void lost_account_is_made_again(void **state)
@@ -318,7 +318,7 @@ static void lost_account_is_made_again(void **state)
 	run(&w);
 	assert_int_equal(w.o.failed, ORDER_WELL);
 	assert_string_equal(w.s.kid, CA "/acct/1");
-	order_free(&w.o);
+	acme_order_free(&w.o);
 }
 
 static void changed_contact_is_told(void **state)
@@ -330,7 +330,7 @@ static void changed_contact_is_told(void **state)
 	run(&w);
 	assert_int_equal(w.o.failed, ORDER_WELL);
 	assert_int_equal(w.contacts, 1);
-	order_free(&w.o);
+	acme_order_free(&w.o);
 }
 
 static unsigned requests_of_a_good_order(void)
@@ -339,7 +339,7 @@ static unsigned requests_of_a_good_order(void)
 
 	begin(&w);
 	run(&w);
-	order_free(&w.o);
+	acme_order_free(&w.o);
 	return w.requests;
 }
 
@@ -369,7 +369,7 @@ static void every_request_may_fail(void **state)
 				assert_int_equal(w.o.failed, kinds[fault]);
 			else if (fault != FAULT_BAD_NONCE)
 				assert_int_not_equal(w.o.failed, ORDER_WELL);
-			order_free(&w.o);
+			acme_order_free(&w.o);
 		}
 	}
 }
@@ -384,14 +384,14 @@ static void words_of_the_authority_are_kept(void **state)
 	run(&w);
 	assert_string_equal(w.o.error_type, "rejectedIdentifier");
 	assert_string_equal(w.o.error, "policy; shop.test: no such TLD");
-	order_free(&w.o);
+	acme_order_free(&w.o);
 	begin(&w);
 	w.fault = FAULT_LIMITED;
 	w.at = 4;
 	run(&w);
 	assert_string_equal(w.o.error, "too many certificates");
 	assert_int_equal(w.o.retry_after, 4000);
-	order_free(&w.o);
+	acme_order_free(&w.o);
 }
 
 static void bad_nonces_are_not_repeated_for_ever(void **state)
@@ -407,7 +407,7 @@ static void bad_nonces_are_not_repeated_for_ever(void **state)
 	assert_string_equal(w.o.error_type, "badNonce");
 	assert_int_equal(w.requests, 4 + ORDER_NONCES + 1);
 	assert_true(w.now > 1000 + 10); /* and not all at once */
-	order_free(&w.o);
+	acme_order_free(&w.o);
 }
 
 static void failed_validation_says_why(void **state)
@@ -421,7 +421,7 @@ static void failed_validation_says_why(void **state)
 	assert_string_equal(w.o.error, "shop.test: refused");
 	assert_string_equal(w.o.error_type, "connection");
 	assert_int_equal(w.cleaned, 1);
-	order_free(&w.o);
+	acme_order_free(&w.o);
 }
 
 static void patience_has_an_end(void **state)
@@ -435,7 +435,7 @@ static void patience_has_an_end(void **state)
 	assert_non_null(strstr(w.o.error, "15 minutes"));
 	assert_true(w.now > 1000 + ORDER_PATIENCE && w.now < 1000 + 2 * ORDER_PATIENCE);
 	assert_int_equal(w.cleaned, 1);
-	order_free(&w.o);
+	acme_order_free(&w.o);
 }
 
 static void external_account_is_asked_for(void **state)
@@ -450,7 +450,7 @@ static void external_account_is_asked_for(void **state)
 	assert_int_equal(w.o.failed, ORDER_REFUSED);
 	assert_string_equal(w.o.error_type, "externalAccountRequired");
 	assert_int_equal(w.requests, 1);
-	order_free(&w.o);
+	acme_order_free(&w.o);
 }
 
 static void what_cannot_be_done_here_ends_it(void **state)
@@ -463,12 +463,12 @@ static void what_cannot_be_done_here_ends_it(void **state)
 
 		begin(&w);
 		for (;;) {
-			order_next(&w.o, w.now, &act);
+			acme_order_next(&w.o, w.now, &act);
 			if (act.what == what)
 				break;
 			if (act.what == ORDER_PRESENT) {
 				w.presented++;
-				order_did(&w.o, w.now, ORDER_PRESENT, OK, "");
+				acme_order_did(&w.o, w.now, ORDER_PRESENT, OK, "");
 			} else if (act.what == ORDER_WAIT) {
 				w.now += act.wait;
 			} else {
@@ -476,11 +476,11 @@ static void what_cannot_be_done_here_ends_it(void **state)
 			}
 		}
 		w.presented = 1;
-		order_did(&w.o, w.now, what, ERR_SYSTEM, "disk full");
+		acme_order_did(&w.o, w.now, what, ERR_SYSTEM, "disk full");
 		run(&w);
 		assert_string_equal(w.o.error, "disk full");
 		assert_int_equal(w.cleaned, 1);
-		order_free(&w.o);
+		acme_order_free(&w.o);
 	}
 }
 
@@ -493,19 +493,19 @@ static void given_up_order_takes_back(void **state)
 
 	begin(&w);
 	do {
-		order_next(&w.o, w.now, &act);
+		acme_order_next(&w.o, w.now, &act);
 		if (act.what != ORDER_PRESENT)
 			answer(&w, &act);
 	} while (act.what != ORDER_PRESENT);
 	w.presented = 1;
-	order_give_up(&w.o, "the node ends");
-	order_did(&w.o, w.now, ORDER_PRESENT, OK, "");
-	order_answer(&w.o, w.now, &late);
-	order_next(&w.o, w.now, &act);
+	acme_order_give_up(&w.o, "the node ends");
+	acme_order_did(&w.o, w.now, ORDER_PRESENT, OK, "");
+	acme_order_answer(&w.o, w.now, &late);
+	acme_order_next(&w.o, w.now, &act);
 	assert_int_equal(act.what, ORDER_CLEAN);
 	run(&w);
 	assert_int_equal(w.cleaned, 1);
-	order_free(&w.o);
+	acme_order_free(&w.o);
 }
 
 /* --- an authority that is not what it should be ---------------------------------------------- */
@@ -547,7 +547,7 @@ static void hostile_authorizations_are_refused(void **state)
 		run(&w);
 		assert_int_not_equal(w.o.failed, ORDER_WELL);
 		assert_int_equal(w.presented, 0);
-		order_free(&w.o);
+		acme_order_free(&w.o);
 	}
 }
 
@@ -572,7 +572,7 @@ static void hostile_directories_are_refused(void **state)
 		run(&w);
 		assert_int_equal(w.o.failed, ORDER_UNREACHABLE);
 		assert_int_equal(w.requests, 1);
-		order_free(&w.o);
+		acme_order_free(&w.o);
 	}
 }
 
@@ -585,13 +585,13 @@ static void endless_texts_are_cut(void **state)
 	while (n < 18000)
 		n += (size_t)snprintf(body + n, sizeof(body) - n, "\\u001b\xc3\xa4");
 	snprintf(body + n, sizeof(body) - n, "\"}");
-	order_read_problem(400, str_from(body), &p);
+	acme_order_read_problem(400, str_from(body), &p);
 	assert_in_range(strlen(p.text), 500, sizeof(p.text) - 1);
 	assert_null(strchr(p.text, 0x1b));
-	order_read_problem(418, STR("teapot"), &p);
+	acme_order_read_problem(418, STR("teapot"), &p);
 	assert_string_equal(p.text, "status 418 without a reason");
 	memset(body, '[', sizeof(body) - 1);
-	order_read_problem(400, str_n(body, sizeof(body) - 1), &p);
+	acme_order_read_problem(400, str_n(body, sizeof(body) - 1), &p);
 	assert_string_equal(p.text, "status 400 without a reason");
 }
 
