@@ -36,11 +36,20 @@ static int announce(struct exchange *x)
 	return stream_send_raw(&x->up->s, &iov, 1);
 }
 
+static int begin_tls(struct exchange *x)
+{
+	const struct str host = tls_back_host(x);
+
+	if (host.len > 0 && (x->up->host = strndup(host.s, host.len)) == NULL)
+		return ERR_NOMEM;
+	return tls_back_start(x, &x->up->s);
+}
+
 /* A unix socket is there at once; TLS takes its time. */
 static int secure(struct exchange *x, enum fail_why *why)
 {
 	struct upstream *u = x->up;
-	int err = tls_back_start(x, &u->s);
+	int err = begin_tls(x);
 
 	if (err == OK)
 		err = tls_back_handshake(x->server, &u->s);
@@ -165,7 +174,7 @@ static void connected(struct exchange *x)
 	stat_add(&x->server->stat->c[STAT_CONNECTIONS], 1);
 	if (announce(x) != OK)
 		attempt_failed(x, fail_errno(errno));
-	else if (x->pool->tls != NULL && tls_back_start(x, &u->s) != OK)
+	else if (x->pool->tls != NULL && begin_tls(x) != OK)
 		attempt_failed(x, FAIL_TLS);
 	else
 		secured(x);

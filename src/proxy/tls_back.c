@@ -89,7 +89,9 @@ int tls_back_start(struct exchange *x, struct stream *s)
 	int err;
 
 	server_name(x, name);
-	err = tls_connect(s, x->pool->tls, name, &x->server->session);
+	/* A session stands for the name that was verified when it began. */
+	err = tls_connect(s, x->pool->tls, name,
+	                  tls_back_host(x).len == 0 ? &x->server->session : NULL);
 	if (err == ERR_INVALID)
 		tls_back_failed(x->server, "there is no name to verify: set server_name");
 	else if (err != OK)

@@ -11,6 +11,9 @@
 #include "net/sock.h"
 #include "proxy/back_http2.h"
 #include "proxy/exchange.h"
+#include "proxy/tls_back.h"
+
+#define REUSE_LOOK 32 /* kept connections looked at for one of the host */
 
 struct server *server_get(struct thread *t, const struct conf_server *conf, uint64_t tls_key)
 {
@@ -195,13 +198,30 @@ static void upstream_timeout(struct loop_timer *timer)
 	upstream_close(u, false);
 }
 
+/* The kept connection used last that x may use: where requests tell who the server has to be, one
+ * that was made for the same host. */
+static struct upstream *find_idle(const struct server *s, const struct exchange *x)
+{
+	struct upstream *u = TAILQ_FIRST(&s->idle);
+	struct str host;
+	unsigned n;
+
+	if (u == NULL || u->s.layer == NULL)
+		return u;
+	host = tls_back_host(x);
+	for (n = 0; u != NULL && n < REUSE_LOOK; n++, u = TAILQ_NEXT(u, link))
+		if (str_eq(host, str_from(u->host)))
+			return u;
+	return NULL;
+}
+
 struct upstream *upstream_reuse(struct server *s, struct exchange *x)
 {
 	struct upstream *u;
 
 	/* A request that cannot be sent twice is not sent on a connection that is over already:
 	 * that is worth a system call. The others are repeated when that happens. */
-	while ((u = TAILQ_FIRST(&s->idle)) != NULL && !x->repeatable && !stream_quiet(&u->s))
+	while ((u = find_idle(s, x)) != NULL && !x->repeatable && !stream_quiet(&u->s))
 		upstream_close(u, false);
 	if (u == NULL)
 		return NULL;
@@ -269,6 +289,7 @@ void upstream_close(struct upstream *u, bool reset)
 		s->nidle--;
 	}
 	stream_close(&u->s, reset);
+	free(u->host);
 	stat_add(&s->stat->c[STAT_OPEN], (uint64_t)-1);
 	STAILQ_INSERT_TAIL(&t->dead_upstreams, u, dead);
 	loop_defer(t->loop, &t->reaper);

@@ -54,6 +54,8 @@ struct upstream {
 	struct loop_timer timer; /* while idle */
 	struct server *server;
 	struct exchange *x; /* NULL while idle */
+	char *host; /* whom the server has shown itself to be, where a request told (tls_back_host);
+	             * else NULL */
 };
 
 /* The thread's server for a configured one, made when new or when its address changed. NULL when
