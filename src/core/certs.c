@@ -229,6 +229,14 @@ static void done_present(struct parent *p, struct certs_answer *a)
 	}
 }
 
+/* What the present generation has is what the next one needs, too. */
+static int share(struct generation *g, const struct generation *cur)
+{
+	g->certs = fcntl(cur->certs, F_DUPFD_CLOEXEC, 3);
+	g->certs_files = fcntl(cur->certs_files, F_DUPFD_CLOEXEC, 3);
+	return g->certs >= 0 && g->certs_files >= 0 ? OK : ERR_SYSTEM;
+}
+
 static void done_next(struct parent *p, struct generation *g, struct certs_answer *a)
 {
 	if (a->err == OK) {
@@ -236,6 +244,8 @@ static void done_next(struct parent *p, struct generation *g, struct certs_answe
 		certs_report(p, a);
 		if (a->changed)
 			take_over(g, a);
+		else if (share(g, p->cur) != OK)
+			a->err = ERR_SYSTEM;
 	}
 	reload_has_certs(p, a->err);
 }

@@ -85,7 +85,7 @@ int tls_front_handshake(struct client *c)
 	if (err == OK)
 		return done(c);
 	/* Monitors connect and close: that is no failure. */
-	if (err != ERR_AGAIN && !(err == ERR_CLOSED && SSL_in_before(tls_ssl(&c->s))))
+	if (err != ERR_AGAIN && !(err == ERR_CLOSED && !tls_heard(&c->s)))
 		say(c, tls_why(&c->s));
 	return err;
 }

@@ -52,6 +52,7 @@ static bool fill(struct tls_thread *e, struct tls *t)
 	e->owner = t;
 	e->at = e->len = 0;
 	n = stream_recv_raw(t->s, e->in, sizeof(e->in));
+	t->heard |= n > 0;
 	if (n > 0)
 		e->len = (size_t)n;
 	else if (n == ERR_CLOSED)

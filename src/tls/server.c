@@ -253,7 +253,8 @@ static int set_up(struct tls_server *s, const struct tls_server_options *o, char
 	if (err != OK)
 		return err;
 	SSL_CTX_set_options(s->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-	                                SSL_OP_SINGLE_ECDH_USE);
+	                                SSL_OP_SINGLE_ECDH_USE | SSL_OP_CIPHER_SERVER_PREFERENCE |
+	                                SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_session_cache_mode(s->ctx, SSL_SESS_CACHE_OFF);
 	if (o->resumption) {
 		err = tls_tickets_set_up(s);

@@ -256,6 +256,7 @@ struct tls *tls_new(struct stream *s, SSL_CTX *ctx, struct str early)
 	}
 	BIO_up_ref(e->bio);
 	SSL_set_bio(t->ssl, e->bio, e->bio);
+	t->heard = early.len > 0;
 	if (early.len > 0)
 		s->readable = true;
 	s->layer = &tls_layer;
@@ -269,6 +270,13 @@ void tls_mute(struct stream *s)
 
 	if (t != NULL)
 		t->mute = true;
+}
+
+bool tls_heard(const struct stream *s)
+{
+	const struct tls *t = tls_of(s);
+
+	return t != NULL && t->heard;
 }
 
 bool tls_done(const struct stream *s)

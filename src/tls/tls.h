@@ -50,6 +50,8 @@ void tls_session_free(struct tls_session *session);
  * ERR_SYSTEM, ERR_REFUSED: it failed, tls_why() tells people why. */
 int tls_handshake(struct stream *s);
 bool tls_done(const struct stream *s);
+/* Whether anything came: who only connects has not failed. */
+bool tls_heard(const struct stream *s);
 /* The other side waits for nothing more: closing it says no farewell. */
 void tls_mute(struct stream *s);
 /* Why the handshake, or the connection after it, failed; static or owned by the stream. */
