@@ -146,12 +146,27 @@ static void verify_route_listeners(struct load *l, const struct conf_route *r, c
 	}
 }
 
+/* An HTTP/2 connection to a server carries the streams of many clients. */
+static void verify_shared(struct load *l, const struct conf_pool *p, const struct node *n)
+{
+	const struct node *send = node_get(n, "send_proxy");
+
+	if (send && p->send_proxy != SEND_PROXY_OFF && p->protocol == POOL_H2) {
+		problem_error(l->problems, send->key_at,
+		              "\"send_proxy\" does not suit \"protocol: h2\": a connection of "
+		              "HTTP/2 is shared by clients, and its header could name one of them");
+	}
+}
+
 void verify_tcp(struct load *l)
 {
 	const struct conf *c = l->conf;
 
 	for (uint32_t i = 0; i < c->nlisteners; i++) {
 		verify_listener(l, (struct conf_listener *)&c->listeners[i], l->listeners[i]);
+	}
+	for (uint32_t i = 0; i < c->npools; i++) {
+		verify_shared(l, &c->pools[i], l->pools[i]);
 	}
 	for (uint32_t i = 0; i < c->nroutes; i++) {
 		verify_route_listeners(l, &c->routes[i], l->routes[i]);

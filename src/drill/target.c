@@ -48,6 +48,8 @@ static const struct conf_route *choose_route(const struct conf *c)
 
 static bool takes_listener(const struct conf_route *r, const struct conf_listener *l)
 {
+	if (l->protocol != PROTOCOL_HTTP)
+		return false; /* no request comes from there */
 	for (uint32_t i = 0; i < r->listeners.n; i++) {
 		if (str_eq(r->listeners.v[i], l->name))
 			return true;

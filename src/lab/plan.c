@@ -461,6 +461,24 @@ static void folder_add(struct lab_plan *p, struct str file)
 	p->nfolders++;
 }
 
+/* What the lab's test servers, which speak HTTP over TCP, cannot stand in for. */
+static void note_protocols(struct work *w)
+{
+	for (uint32_t i = 0; i < w->c->nlisteners; i++) {
+		const struct conf_listener *l = &w->c->listeners[i];
+
+		if (l->protocol == PROTOCOL_UDP)
+			buf_printf(&w->p->notes,
+			           "listener %.*s: nobody answers datagrams, test servers speak "
+			           "HTTP\n",
+			           STR_ARG(l->name));
+		else if (l->protocol == PROTOCOL_TCP)
+			buf_printf(&w->p->notes,
+			           "listener %.*s: behind it are test servers, which speak HTTP\n",
+			           STR_ARG(l->name));
+	}
+}
+
 static void plan_folders(struct work *w)
 {
 	for (uint32_t i = 0; i < w->c->nlisteners; i++) {
@@ -513,6 +531,7 @@ int lab_plan_make(const struct conf *c, struct lab_plan *ret, char *why, size_t 
 	hosts_file(ret);
 	plan_control(&w);
 	plan_folders(&w);
+	note_protocols(&w);
 	return err;
 }
 

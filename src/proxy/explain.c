@@ -116,10 +116,23 @@ static bool listens_on(const struct conf_listener *l, uint16_t port)
 	return false;
 }
 
-/* The listener that a request comes in by; NULL: there is none of that name. */
+/* The first listener: of HTTP, where there is one. */
+static const struct conf_listener *first_listener(const struct conf *c)
+{
+	for (uint32_t i = 0; i < c->nlisteners; i++) {
+		if (c->listeners[i].protocol == PROTOCOL_HTTP)
+			return &c->listeners[i];
+	}
+	return c->nlisteners > 0 ? &c->listeners[0] : NULL;
+}
+
+/* The listener that a request comes in by; NULL: there is none of that name. A port may be one of
+ * UDP as well as of another protocol: the other is meant. */
 static const struct conf_listener *find_listener(const struct conf *c, struct str name,
                                                  uint16_t port, struct buf *why)
 {
+	const struct conf_listener *datagrams = NULL;
+
 	for (uint32_t i = 0; i < c->nlisteners; i++) {
 		const struct conf_listener *l = &c->listeners[i];
 
@@ -127,18 +140,23 @@ static const struct conf_listener *find_listener(const struct conf *c, struct st
 			buf_adds(why, "as asked for");
 			return l;
 		}
-		if (name.len == 0 && port != 0 && listens_on(l, port)) {
+		if (name.len > 0 || port == 0 || !listens_on(l, port))
+			continue;
+		if (l->protocol != PROTOCOL_UDP) {
 			buf_printf(why, "listens on port %u", port);
 			return l;
 		}
+		datagrams = l;
 	}
 	if (name.len > 0 || c->nlisteners == 0)
 		return NULL;
-	if (port != 0)
+	if (datagrams != NULL)
+		buf_printf(why, "listens on port %u", port);
+	else if (port != 0)
 		buf_printf(why, "no listener on port %u: this is the first one", port);
 	else
 		buf_adds(why, "the first one");
-	return &c->listeners[0];
+	return datagrams != NULL ? datagrams : first_listener(c);
 }
 
 static void say_listener(const struct conf_listener *l, struct str why, struct buf *out)
@@ -250,6 +268,35 @@ static int explain_request(const struct conf *c, struct board *b, const struct r
 	return explain_pool(&c->pools[r->pool], b, q->head, q->client, out);
 }
 
+/* What a listener without requests does with a connection or datagram. */
+static int explain_raw(const struct conf *c, struct board *b, const struct conf_listener *l,
+                       const struct http_head *h, const struct net_addr *client, struct buf *out)
+{
+	struct str name = http_host_name(h->host);
+	char lower[256];
+	uint32_t pool;
+	size_t i;
+
+	name.len = MIN(name.len, sizeof(lower));
+	for (i = 0; i < name.len; i++)
+		lower[i] = (char)(name.s[i] >= 'A' && name.s[i] <= 'Z' ? name.s[i] + 32
+		                                                       : name.s[i]);
+	pool = conf_sni_pool(l, str_n(lower, name.len));
+	if (pool != CONF_NO_POOL)
+		return explain_pool(&c->pools[pool], b, h, client, out);
+	say_answer(out, "closed: no pool is configured for that name in the ClientHello");
+	return OK;
+}
+
+static void say_raw(const struct conf_listener *l, struct buf *why)
+{
+	if (l->protocol == PROTOCOL_HTTP)
+		return;
+	buf_printf(why, "; it speaks %s: no route is asked, the pool is its own%s",
+	           l->protocol == PROTOCOL_UDP ? "udp" : "tcp",
+	           l->nsni > 0 ? ", by the name in the ClientHello" : "");
+}
+
 int proxy_explain(const struct conf *c, struct board *b, const struct explain_query *q,
                   struct buf *json_out)
 {
@@ -287,12 +334,17 @@ int proxy_explain(const struct conf *c, struct board *b, const struct explain_qu
 		goto end;
 	}
 	buf_addc(json_out, '{');
+	say_raw(l, &why);
 	say_listener(l, buf_str(&why), json_out);
-	err = explain_request(c, b,
-	                      &(struct route_query){ .listener = (uint32_t)(l - c->listeners),
-	                                             .head = h,
-	                                             .client = &client },
-	                      json_out);
+	if (l->protocol != PROTOCOL_HTTP)
+		err = explain_raw(c, b, l, h, &client, json_out);
+	else
+		err = explain_request(
+		    c, b,
+		    &(struct route_query){ .listener = (uint32_t)(l - c->listeners),
+			                   .head = h,
+			                   .client = &client },
+		    json_out);
 	buf_addc(json_out, '}');
 	if (json_out->failed)
 		err = ERR_NOMEM;

@@ -111,6 +111,9 @@ static const struct verify_case cases[] = {
 	  "send_proxy: "
 	  "v2, " CHECKED " } }\n",
 	  1, 0, "has \"send_proxy\"" },
+	{ "send_proxy_h2",
+	  LISTENER ROUTE "pools: { web: { send_proxy: v2, protocol: h2, " CHECKED " } }\n", 1, 0,
+	  "does not suit \"protocol: h2\"" },
 	{ "udp_options", UDP("to: web, timeouts: { tunnel: 2s }, access_log: true"), 0, 2,
 	  "\"tunnel\" has no effect: listener \"x\" speaks udp" },
 	{ "warn_unused_but_tcp",
