@@ -22,6 +22,13 @@ static void json_ms(struct buf *out, const char *name, uint64_t us)
 	           (unsigned long)(us % 1000));
 }
 
+static const char *version(const struct access_record *r)
+{
+	if (r->minor == ACCESS_HTTP2)
+		return "2.0";
+	return r->minor == 0 ? "1.0" : "1.1";
+}
+
 static void json_line(const struct access_record *r, struct buf *out)
 {
 	char time[32], client[NET_ADDR_TEXT];
@@ -33,7 +40,7 @@ static void json_line(const struct access_record *r, struct buf *out)
 	json_str(out, "method", r->method);
 	json_str(out, "host", r->host);
 	json_str(out, "target", r->target);
-	buf_printf(out, ",\"version\":\"1.%u\",\"status\":%u", r->minor, r->status);
+	buf_printf(out, ",\"version\":\"%s\",\"status\":%u", version(r), r->status);
 	buf_printf(out, ",\"bytes_in\":%lu,\"bytes_out\":%lu", (unsigned long)r->bytes_in,
 	           (unsigned long)r->bytes_out);
 	json_ms(out, "duration_ms", r->duration_us);
@@ -104,7 +111,7 @@ static void combined_line(const struct access_record *r, struct buf *out)
 		quoted(out, r->method);
 		buf_addc(out, ' ');
 		quoted(out, r->target);
-		buf_printf(out, " HTTP/1.%u", r->minor);
+		buf_printf(out, " HTTP/%s", version(r));
 	} else {
 		buf_addc(out, '-');
 	}

@@ -12,6 +12,8 @@
 struct access_log;  /* of the process: the writer thread */
 struct access_ring; /* of one proxy thread */
 
+#define ACCESS_HTTP2 20
+
 struct access_record {    /* copied; the strings need to live only during the call */
 	uint64_t wall_ms; /* when the request came */
 	uint64_t duration_us;
@@ -19,7 +21,7 @@ struct access_record {    /* copied; the strings need to live only during the ca
 	uint64_t bytes_in, bytes_out;
 	uint32_t status; /* 0: none was sent */
 	uint32_t attempts;
-	uint32_t minor; /* HTTP/1.minor */
+	uint32_t minor; /* HTTP/1.minor; ACCESS_HTTP2 */
 	const struct net_addr *client;
 	struct str method, target, host, user_agent, referer, request_id;
 	struct str listener, route, server; /* "pool/server"; empty: none */

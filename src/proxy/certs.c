@@ -94,7 +94,7 @@ struct tls_server *certs_listener(struct certs *c, const struct conf *conf, uint
 		hosts[i] =
 		    (struct tls_host_rule){ t->hosts[i].name, rule(c, &t->hosts[i].clients) };
 	if (l->protocol == PROTOCOL_HTTP)
-		o.alpn = CERTS_HTTP2 && l->http2.on ? "\2h2\10http/1.1" : "\10http/1.1";
+		o.alpn = l->http2.on ? "\2h2\10http/1.1" : "\10http/1.1";
 	certs_use(c);
 	s = tls_server_new(&o, why, why_size);
 	if (s == NULL)

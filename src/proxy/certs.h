@@ -13,9 +13,6 @@
 #include "tls/server.h"
 #include "tls/store.h"
 
-/* Whether HTTP/2 is offered to clients. */
-#define CERTS_HTTP2 false
-
 struct certs {
 	const struct store *store;
 	struct store *mapped; /* NULL: none was given, the store is empty */

@@ -10,9 +10,11 @@
 #include "base/err.h"
 #include "net/sock.h"
 #include "proxy/exchange.h"
+#include "proxy/http2.h"
 #include "proxy/opening.h"
 #include "proxy/tcp.h"
 #include "proxy/tls_front.h"
+#include "tls/tls.h"
 
 #define LINGER_TIME  (2 * NS_PER_S)
 #define LINGER_BYTES (1024 * 1024)
@@ -63,7 +65,18 @@ static void client_state(struct client *c, enum client_state to)
 
 void client_busy(struct client *c)
 {
+	c->served = true;
 	client_state(c, CLIENT_BUSY);
+}
+
+void client_head(struct client *c)
+{
+	client_state(c, CLIENT_HEAD);
+}
+
+void client_idle(struct client *c)
+{
+	client_state(c, CLIENT_IDLE);
 }
 
 void client_opening(struct client *c)
@@ -77,6 +90,8 @@ void client_close(struct client *c, bool reset)
 
 	CHECK_MAGIC(c, CLIENT_MAGIC);
 	CHECK(c->x == NULL);
+	if (c->http2 != NULL)
+		http2_free(c);
 	c->magic = 0;
 	loop_timer_stop(t->loop, &c->timer);
 	stream_close(&c->s, reset);
@@ -137,6 +152,27 @@ void client_done(struct client *c, bool keep)
 	}
 }
 
+/* RFC 9113, 3.3: what a client says first, in clear text, when it knows that HTTP/2 is spoken.
+ * Whether that is what lies at data, as far as it goes. Under TLS it says so by ALPN (3.2). */
+static bool is_preface(const struct client *c, const char *data, size_t len)
+{
+	return data[0] == 'P' && !c->served && c->s.layer == NULL && c->listener->conf->http2.on &&
+	       http2_preface(data, len) > 0;
+}
+
+static void turn_http2(struct client *c, const char *data, size_t len)
+{
+	flow_free(&c->in);
+	c->partial = false;
+	c->scanned = 0;
+	if (flow_add(&c->in, data, len) != OK) {
+		client_close(c, true);
+		return;
+	}
+	c->reading = false;
+	http2_start(c);
+}
+
 /* Parses what lies at data; true when more bytes are needed or the connection goes on with the next
  * request, *used: bytes taken. */
 static bool client_parse(struct client *c, const char *data, size_t len, size_t *used)
@@ -146,9 +182,17 @@ static bool client_parse(struct client *c, const char *data, size_t len, size_t 
 		                            .max_head = l->max_header_size,
 		                            .max_fields = l->max_headers };
 	struct http_head *h = &c->thread->request;
-	int n = http_parse_request(h, data, len, &limits, &c->scanned);
+	int n = 0;
 
 	*used = 0;
+	if (unlikely(is_preface(c, data, len))) {
+		if (len >= HTTP2_PREFACE) {
+			turn_http2(c, data, len);
+			return false;
+		}
+	} else {
+		n = http_parse_request(h, data, len, &limits, &c->scanned);
+	}
 	if (n == 0) {
 		c->partial = true;
 		return true;
@@ -239,7 +283,9 @@ static void client_ready(struct client *c)
 		return;
 	}
 	client_state(c, CLIENT_FRESH);
-	if (!flow_empty(&c->in) || c->s.readable)
+	if (str_eq(tls_alpn(&c->s), STR("h2")))
+		http2_start(c);
+	else if (!flow_empty(&c->in) || c->s.readable)
 		client_read(c);
 }
 
@@ -269,6 +315,10 @@ static void client_event(struct loop_io *io, uint32_t events)
 
 	CHECK_MAGIC(c, CLIENT_MAGIC);
 	stream_events(&c->s, events);
+	if (c->http2 != NULL) {
+		http2_event(c);
+		return;
+	}
 	if (c->x != NULL) {
 		front_http1_event(c->x);
 		return;
@@ -307,6 +357,10 @@ static void client_timeout(struct loop_timer *timer)
 	struct client *c = CONTAINER_OF(timer, struct client, timer);
 
 	CHECK_MAGIC(c, CLIENT_MAGIC);
+	if (c->http2 != NULL) {
+		http2_timeout(c);
+		return;
+	}
 	if (c->state == CLIENT_HANDSHAKE)
 		tls_front_timeout(c);
 	if (c->state == CLIENT_OPENING)

@@ -13,6 +13,7 @@
 
 struct listener;
 struct exchange;
+struct http2;
 
 enum client_state {
 	CLIENT_FRESH,     /* accepted, no byte yet */
@@ -30,6 +31,7 @@ struct client {
 	bool reading;            /* client_read is on the stack */
 	bool last;               /* no request after this one */
 	bool partial;            /* `in` holds a head that is not whole */
+	bool served;             /* an exchange was on it */
 	bool opening_header;     /* CLIENT_OPENING: the PROXY header; else the ClientHello */
 	struct proxied *proxied; /* what a PROXY header said; NULL: none came */
 	struct stream s;
@@ -39,7 +41,8 @@ struct client {
 	struct thread *thread;
 	struct listener *listener;
 	struct exchange *x;
-	struct flow in; /* bytes of the next request */
+	struct http2 *http2; /* the session; NULL: HTTP/1.1 */
+	struct flow in;      /* bytes of the next request */
 	char *identity; /* what servers are told of its certificate; NULL: none was asked for */
 	size_t scanned;
 	union {
@@ -61,6 +64,9 @@ void client_set_peer(struct client *c, const struct net_addr *peer);
 void client_opening(struct client *c);
 /* An exchange is on it from now on. */
 void client_busy(struct client *c);
+/* HTTP/2: part of a header block is there, without its end; no stream has an exchange. */
+void client_head(struct client *c);
+void client_idle(struct client *c);
 /* The exchange is over: keep: the connection may take the next request. */
 void client_done(struct client *c, bool keep);
 /* Ends the connection now; unread bytes reset it. */

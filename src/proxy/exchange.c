@@ -78,6 +78,13 @@ void exchange_evict(struct exchange *x, const char *why)
 		exchange_cut(x, why);
 }
 
+static void stuck(struct exchange *x)
+{
+	if (x->front->stuck != NULL)
+		x->front->stuck(x);
+	exchange_cut(x, "the client does not read");
+}
+
 void exchange_timer(struct loop_timer *timer)
 {
 	struct exchange *x = CONTAINER_OF(timer, struct exchange, timer);
@@ -103,11 +110,11 @@ void exchange_timer(struct loop_timer *timer)
 			x->last_fail = FAIL_TIMEOUT;
 			response_failed(x, FAIL_TIMEOUT);
 		} else {
-			exchange_cut(x, "the client does not read");
+			stuck(x);
 		}
 		break;
 	case X_FLUSH:
-		exchange_cut(x, "the client does not read");
+		stuck(x);
 		break;
 	case X_TUNNEL:
 		exchange_cut(x, x->raw ? "the connection was idle too long"
@@ -179,7 +186,7 @@ static void log_end(struct exchange *x, uint64_t now)
 		.bytes_out = x->bytes_out,
 		.status = x->status,
 		.attempts = x->attempts,
-		.minor = x->minor,
+		.minor = x->stream != NULL ? ACCESS_HTTP2 : x->minor,
 		.client = &client,
 		.method = x->method_text,
 		.target = x->target,

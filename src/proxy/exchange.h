@@ -67,6 +67,7 @@ struct exchange {
 	const struct conf_route *route; /* NULL: none found */
 	struct pool *pool;
 	struct server *server; /* of the present attempt */
+	struct http2_stream *stream; /* the client's, by HTTP/2; else NULL */
 	struct upstream *up;   /* HTTP/1.1: the connection; NULL between attempts */
 	struct up_stream *up2; /* HTTP/2: the stream; NULL between attempts */
 	struct loop_timer timer;
@@ -121,6 +122,10 @@ struct exchange *exchange_new(struct client *c, bool raw);
 /* Takes on the request in thread->request, whose head lies in the thread's scratch; rest: the bytes
  * after it. Returns how many of rest belong to this request. The exchange may be over already. */
 size_t exchange_start(struct client *c, const struct http_head *h, struct str rest);
+/* The same for a request that came on a stream of an HTTP/2 connection. */
+void exchange_start_stream(struct http2_stream *st, const struct http_head *h);
+/* Answers one that was refused. */
+void exchange_refuse_stream(struct http2_stream *st, unsigned status, const char *why);
 /* Answers a request that could not be parsed, and ends the connection. */
 void exchange_refuse(struct client *c, enum http_fault fault);
 
@@ -196,6 +201,12 @@ void response_end(struct exchange *x, ssize_t err);
 void response_failed(struct exchange *x, enum fail_why why);
 /* Takes what the server has sent, where the client has room. */
 void response_pump(struct exchange *x);
+
+/* tunnel_stream.c: the same on a stream of an HTTP/2 connection; called by tunnel.c */
+void tunnel_stream_start(struct exchange *x, struct str early);
+void tunnel_stream_pump(struct exchange *x);
+/* Whether one side has ended its direction. */
+bool tunnel_stream_is_half(const struct exchange *x);
 
 /* tunnel.c */
 void tunnel_start(struct exchange *x, struct str early);

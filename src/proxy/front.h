@@ -52,6 +52,9 @@ struct front_ops {
 	bool (*flushed)(const struct exchange *x);
 	/* Whether the client is known to be gone. */
 	bool (*gone)(const struct exchange *x);
+	/* The client has taken nothing for as long as `response` allows: called before cut. May be
+	 * NULL. */
+	void (*stuck)(struct exchange *x);
 	/* What the client has is not whole, and it must see that: called before end. */
 	void (*cut)(struct exchange *x);
 	/* The exchange is over; keep: the connection may take another. The front forgets x. */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "proxy/exchange.h"
+#include "proxy/http2.h"
 #include "proxy/tls_front.h"
 
 struct exchange *exchange_new(struct client *c, bool raw)
@@ -292,4 +293,49 @@ size_t exchange_start(struct client *c, const struct http_head *h, struct str re
 		x->slice = STR_NONE;
 	}
 	return (size_t)used;
+}
+
+/* --- streams of HTTP/2 connections ---------------------------------------------------------- */
+
+static struct exchange *stream_exchange(struct http2_stream *st)
+{
+	struct client *c = st->h->c;
+	struct exchange *x = exchange_new(c, false);
+
+	if (x == NULL) {
+		nghttp2_submit_rst_stream(st->h->ng, NGHTTP2_FLAG_NONE, st->id,
+		                          NGHTTP2_REFUSED_STREAM);
+		return NULL;
+	}
+	c->x = NULL; /* it has several */
+	x->front = &front_http2;
+	x->stream = st;
+	st->x = x;
+	st->h->nx++;
+	return x;
+}
+
+void exchange_start_stream(struct http2_stream *st, const struct http_head *h)
+{
+	struct exchange *x = stream_exchange(st);
+
+	if (x == NULL)
+		return;
+	note_request(x, h);
+	exchange_route(x, h);
+}
+
+void exchange_refuse_stream(struct http2_stream *st, unsigned status, const char *why)
+{
+	struct exchange *x = stream_exchange(st);
+
+	if (x == NULL)
+		return;
+	x->method = HTTP_OTHER;
+	x->request_done = st->in_end;
+	x->head = x->head_space;
+	head_id(x);
+	note_trust(x);
+	stat_add(&x->listener->stat->c[STAT_BAD_REQUESTS], 1);
+	exchange_fail(x, status, "%s", why);
 }

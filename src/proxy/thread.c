@@ -12,6 +12,7 @@
 #include "proxy/back_http2.h"
 #include "proxy/connections.h"
 #include "proxy/exchange.h"
+#include "proxy/http2.h"
 #include "proxy/udp_impl.h"
 
 #define TICK_QUIET   BOARD_PULSE_EVERY /* and so long at most between two signs of life */
@@ -130,6 +131,7 @@ static void take_over(struct thread *t, struct snapshot *next, enum thread_order
 		upstream_evict(t, UINT32_MAX);
 		t->drain_since = order == THREAD_DRAIN ? t->loop->now : 0;
 	}
+	http2_drain(t);
 }
 
 static void on_wake(struct loop *l)
@@ -298,6 +300,7 @@ void thread_stop(struct thread *t)
 	}
 	/* The process ends with its threads: the kernel takes back what connections hold. */
 	loop_free(t->loop);
+	http2_thread_free(t->http2);
 	free(t->by_slot);
 	free(t->by_pool);
 	free(t);

@@ -58,6 +58,7 @@ struct thread {
 	uint64_t drain_since;
 	struct access_ring *log;
 	struct slab client_slab, exchange_slab, upstream_slab;
+	struct http2_thread *http2; /* made when a client speaks it first */
 	struct pipes pipes;
 	TAILQ_HEAD(, udp_listener) udp_listeners;
 	struct udp_batch *udp; /* NULL: no UDP listener was here yet */

@@ -104,7 +104,7 @@ static bool half_pump(struct half *h)
 	return true;
 }
 
-void tunnel_pump(struct exchange *x)
+static void pump(struct exchange *x)
 {
 	struct stream *client = &x->client->s, *server = &x->up->s;
 	struct half up = { x, client, server, &x->pipes[0], &x->bytes_in };
@@ -126,10 +126,20 @@ void tunnel_pump(struct exchange *x)
 	exchange_arm(x);
 }
 
+void tunnel_pump(struct exchange *x)
+{
+	if (x->stream != NULL)
+		tunnel_stream_pump(x);
+	else
+		pump(x);
+}
+
 uint64_t tunnel_timeout(const struct exchange *x)
 {
 	const uint64_t whole = EXCHANGE_TIMEOUT(x, tunnel), half = EXCHANGE_TIMEOUT(x, half_close);
 
+	if (x->stream != NULL)
+		return tunnel_stream_is_half(x) ? MIN(whole, half) : whole;
 	return x->client->s.eof || x->up->s.eof ? MIN(whole, half) : whole;
 }
 
@@ -152,6 +162,10 @@ void tunnel_start(struct exchange *x, struct str early)
 	if (!x->raw)
 		stat_add(&x->listener->stat->c[STAT_UPGRADES], 1);
 	attempt_succeeded(x);
+	if (x->stream != NULL) {
+		tunnel_stream_start(x, early);
+		return;
+	}
 	x->bytes_out += early.len;
 	if (early.len > 0 && stream_send(&c->s, &iov, 1) != OK) {
 		exchange_cut(x, "the client closed the connection");
