@@ -119,6 +119,7 @@ struct http2_thread {
 	struct http2_list hungry; /* take more than servers were asked for */
 	struct loop_task flush;
 	size_t nout, nturn;
+	bool full;                      /* `out` does not hold the next frame */
 	uint64_t logged[WIRE_COUNTERS]; /* loop time of the last line for a kind */
 	char why[128];                  /* what nghttp2 said last of a violation */
 	char key[H2_TEXT_KEY_LEN + 1];

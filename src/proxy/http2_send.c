@@ -107,6 +107,10 @@ static int send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *h
 	size_t n = MIN(length, (size_t)st->out.len);
 
 	CHECK(length <= http2_waiting(st));
+	if (length + 9 > sizeof(h->ht->out) - h->ht->nout) {
+		h->ht->full = true;
+		return NGHTTP2_ERR_WOULDBLOCK;
+	}
 	add(h->ht, head, 9);
 	h->held -= length;
 	if (n > 0) {
@@ -178,9 +182,11 @@ static bool send_frames(struct http2 *h)
 		}
 		if ((n == 0 || ht->nout >= HTTP2_OUT) && !push(h))
 			return false;
-		if (n == 0)
+		if (n == 0 && !ht->full)
 			break;
+		ht->full = false;
 	}
+	ht->full = false;
 	return true;
 }
 

@@ -306,10 +306,12 @@ void response_failed(struct exchange *x, enum fail_why why)
 
 void response_end(struct exchange *x, ssize_t err)
 {
-	if (x->state == X_RESPONSE && x->rbody == HTTP_BODY_UNTIL_CLOSE && err == ERR_CLOSED)
-		response_done(x);
-	else
-		response_failed(x, err == ERR_CLOSED ? FAIL_CLOSED : fail_errno(errno));
+	if (x->state == X_RESPONSE && x->rbody == HTTP_BODY_UNTIL_CLOSE && err == ERR_CLOSED) {
+		if (x->front->framed || x->front->data(x, STR_NONE, true))
+			response_done(x);
+		return;
+	}
+	response_failed(x, err == ERR_CLOSED ? FAIL_CLOSED : fail_errno(errno));
 }
 
 void response_pump(struct exchange *x)

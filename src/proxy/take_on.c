@@ -333,6 +333,7 @@ void exchange_refuse_stream(struct http2_stream *st, unsigned status, const char
 		return;
 	x->method = HTTP_OTHER;
 	x->request_done = st->in_end;
+	x->client_close = true; /* nothing of the stream is waited for */
 	x->head = x->head_space;
 	head_id(x);
 	note_trust(x);
