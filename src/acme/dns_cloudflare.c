@@ -164,7 +164,7 @@ static int set(struct dns_task *t)
 {
 	struct api a = { .t = t };
 	char zone[64];
-	char id[64];
+	char id[64] = "";
 	int err = find_zone(&a, zone);
 
 	if (err == OK)

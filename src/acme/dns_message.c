@@ -213,9 +213,8 @@ static int read_record(const uint8_t *p, size_t len, size_t *at, struct dns_in *
 		memcpy(in->soa, name, sizeof(name));
 	else if (type == DNS_TXT && concerns(in, name))
 		read_txt(p + rdata, n, in);
-	else if (type == DNS_CNAME && concerns(in, name) &&
-	         acme_dns_name_read(p, *at, &(size_t){ rdata }, in->cname) != OK)
-		return ERR_SYNTAX;
+	else if (type == DNS_CNAME && concerns(in, name))
+		return acme_dns_name_read(p, *at, &rdata, in->cname);
 	return OK;
 }
 

@@ -54,7 +54,8 @@ static void empty(const char *path)
 
 int acme_files_prepare(const char *state_dir, char *why, size_t why_size)
 {
-	static const char *const folders[] = { ACME_DIR, ACME_DIR "/challenges", ACME_DIR_HTTP_01,
+	static const char challenges[] = ACME_DIR "/challenges";
+	static const char *const folders[] = { ACME_DIR, challenges, ACME_DIR_HTTP_01,
 		                               ACME_DIR_TLS_ALPN_01, NULL };
 	char path[FILES_PATH];
 

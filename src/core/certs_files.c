@@ -174,7 +174,7 @@ int certs_names_read(const char *folder, struct certs_names *ret, char *why, siz
 	closedir(d);
 	if (err != OK)
 		certs_names_free(ret);
-	else
+	else if (ret->n > 0)
 		qsort(ret->v, ret->n, sizeof(*ret->v), compare);
 	return err;
 }
