@@ -427,8 +427,8 @@ static void test_resumption(void **state)
  * opens nothing. */
 static void test_ticket_keys(void **state)
 {
-	struct store_tickets keys[2] = { { .n = 1 }, { .n = 2 } };
-	struct store stores[3] = { store, store, store };
+	static struct store_tickets keys[2] = { { .n = 1 }, { .n = 2 } };
+	static struct store stores[3]; /* the last server goes after the test */
 	struct tls_server_options o = server_options();
 	struct tls_session session = { NULL };
 	struct tls_server *nodes[3];
@@ -438,6 +438,7 @@ static void test_ticket_keys(void **state)
 	memset(keys[1].keys[0], 2, 80);
 	memset(keys[1].keys[1], 1, 80); /* the former one */
 	for (i = 0; i < 3; i++) {
+		stores[i] = store;
 		if (i < 2) {
 			stores[i].tickets = &keys[i];
 			stores[i].ntickets = 1;
