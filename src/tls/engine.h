@@ -24,7 +24,7 @@ struct tls {
 	struct flow held; /* ciphertext that goes out in front of what is sent next */
 	bool is_warm;
 	bool server;
-	bool heard; /* the other side has said anything */
+	bool heard;     /* the other side has said anything */
 	bool done;      /* the handshake */
 	bool closed;    /* close_notify came */
 	bool cut;       /* the socket's end came */
