@@ -346,6 +346,17 @@ static enum h2_fault take_length(struct h2_text *t, struct str name, struct str 
 	return add_line(t, name, value);
 }
 
+/* RFC 9113, 8.3.1: Host and :authority are compared as the scheme has them: without its own port. */
+static struct str without_port(const struct h2_text *t, struct str host)
+{
+	const bool https = http_same(t->pseudo[H2_SCHEME], STR("https"));
+	const struct str port = https ? STR(":443") : STR(":80");
+
+	if (str_ends(host, port))
+		return str_n(host.s, host.len - port.len);
+	return host;
+}
+
 static enum h2_fault take_host(struct h2_text *t, struct str name, struct str value)
 {
 	if (t->kind == H2_TEXT_TRAILERS)
@@ -354,9 +365,14 @@ static enum h2_fault take_host(struct h2_text *t, struct str name, struct str va
 		return add_line(t, name, value);
 	if (value.len == 0)
 		return H2_FAULT_NO_AUTHORITY;
+	if (t->hosted || !http_host_valid(value)) /* RFC 9112, 3.2: at most one */
+		return H2_FAULT_BAD_AUTHORITY;
+	t->hosted = true;
 	if (is_there(t, H2_AUTHORITY)) /* RFC 9113, 8.3.1 */
-		return http_same(value, t->pseudo[H2_AUTHORITY]) ? H2_FAULT_NONE
-		                                                 : H2_FAULT_OTHER_HOST;
+		return http_same(without_port(t, value),
+		                 without_port(t, t->pseudo[H2_AUTHORITY]))
+		           ? H2_FAULT_NONE
+		           : H2_FAULT_OTHER_HOST;
 	t->host = true;
 	return add_line(t, name, value);
 }

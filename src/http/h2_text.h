@@ -34,7 +34,7 @@
 	X(NO_PATH, 0, "no :path, or an empty one") \
 	X(BAD_PATH, 0, "malformed :path") \
 	X(NO_AUTHORITY, 0, "neither :authority nor Host, or an empty one") \
-	X(BAD_AUTHORITY, 0, "malformed :authority") \
+	X(BAD_AUTHORITY, 0, "malformed :authority or Host, or more than one Host") \
 	X(OTHER_HOST, 0, "Host that differs from :authority") \
 	X(CONNECT_FIELDS, 0, "CONNECT with :scheme or :path, or without :authority") \
 	X(PROTOCOL_METHOD, 0, ":protocol without the method CONNECT") \
@@ -83,6 +83,7 @@ struct h2_text {
 	uint8_t seen;    /* bit n: pseudo-header field n */
 	bool begun;      /* the first line is written: no more pseudo-header fields */
 	bool host;       /* a Host line is written */
+	bool hosted;     /* a Host field came */
 	bool sized;      /* there is a Content-Length */
 	bool extended;   /* CONNECT with :protocol (RFC 8441) */
 	bool connect;    /* CONNECT without */

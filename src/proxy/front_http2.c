@@ -90,6 +90,15 @@ static void hide_reason(const struct http_head *h)
 			((struct http_field *)&h->fields[i])->hop = true;
 }
 
+/* RFC 7541, 6.2.3: what the server marked stays so; for all fields, since any may be sent so. */
+static void protect(const struct exchange *x, nghttp2_nv *nva, size_t n)
+{
+	size_t i;
+
+	for (i = 0; x->rsensitive && i < n; i++)
+		nva[i].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+}
+
 static bool submit(struct http2_stream *st, const nghttp2_nv *nva, size_t n, bool body)
 {
 	const nghttp2_data_provider provider = { .source.ptr = st,
@@ -159,6 +168,7 @@ static bool http2_head(struct exchange *x, const struct http_head *h, struct str
 		return refuse_upgrade(x, "server answered a WebSocket's request without changing "
 		                         "the protocol");
 	n = h2_text_response_nv(h, status, nva);
+	protect(x, nva, n);
 	x->bytes_out += h->size;
 	if (h->status < 200) {
 		http2_dirty(st->h);

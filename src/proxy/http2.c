@@ -366,6 +366,7 @@ static struct http2 *http2_new(struct client *c)
 	TAILQ_INIT(&h->streams);
 	TAILQ_INIT(&h->work);
 	h->leave_timer.fn = leave_timeout;
+	h->ids.skip = sizeof(preface) - 1;
 	if (nghttp2_session_server_new2(&h->ng, t->http2->callbacks, h, t->http2->option) != 0) {
 		slab_put(&t->http2->session_slab, h);
 		return NULL;

@@ -30,6 +30,7 @@
 #define HTTP2_STREAM   (64 * 1024)  /* of a stream that wait: more makes servers wait */
 #define HTTP2_HELD     (256 * 1024) /* the same of all streams of a connection */
 #define HTTP2_MAX_HEAD (64 * 1024)
+#define HTTP2_HEAD_ALL (1024 * 1024) /* of fields that are decoded at all */
 
 struct exchange;
 struct http2;
@@ -55,6 +56,7 @@ struct http2_stream {
 	bool out_end;                   /* the response is whole here */
 	bool deferred;                  /* nghttp2 waits for nghttp2_session_resume_data */
 	bool starved;                   /* its server waits for room */
+	bool sensitive;                 /* a field of the head came as never to be indexed */
 	bool websocket;                 /* extended CONNECT (RFC 8441) */
 	uint32_t error;                 /* for RST_STREAM */
 	uint64_t in_left;               /* of the Content-Length */
@@ -77,6 +79,16 @@ struct http2_bucket {
 
 enum http2_leave { HTTP2_STAYS, HTTP2_NOTICED, HTTP2_LEAVING };
 
+/* Streams that we reset: frames may come for them yet. */
+struct http2_ids {
+	uint32_t top; /* the last that the client opened */
+	uint64_t early[4];
+	uint64_t doomed[4]; /* their RST_STREAM is in what was read */
+	uint32_t skip; /* bytes until the next frame */
+	uint8_t have;  /* of its head */
+	uint8_t head[9];
+};
+
 struct http2 {
 	uint32_t magic;
 	struct client *c;
@@ -97,6 +109,8 @@ struct http2 {
 	bool freeing;
 	uint8_t leave;         /* enum http2_leave */
 	bool head_open;        /* a header block is not whole */
+	bool sensitive;        /* a field of it came as never to be indexed */
+	uint32_t head_bytes;   /* of its fields so far, as RFC 9113, 10.5.1, counts them */
 	int32_t head_stream;   /* its stream */
 	struct h2_text head;   /* it, as text */
 	char *spill;           /* where it lies between two reads; malloc'ed */
@@ -104,6 +118,7 @@ struct http2 {
 	uint64_t resets_since; /* RST_STREAM and the like: counted from then on */
 	uint32_t resets;
 	struct http2_bucket buckets[HTTP2_KINDS];
+	struct http2_ids ids;
 	struct loop_timer leave_timer;
 };
 TAILQ_HEAD(http2_list, http2);
@@ -202,5 +217,16 @@ void front_http2_event(struct http2_stream *st);
 void front_http2_room(struct http2_stream *st);
 /* A malformed message: a stream error (RFC 9113, 8.1.1). */
 void front_http2_malformed(struct http2_stream *st, const char *why);
+
+/* http2_ids.c: a HEADERS or DATA frame that begins; the DATA frames in what was read, of which
+ * nghttp2 does not tell when their stream is over; a stream that we have sent RST_STREAM. */
+void http2_ids_look(struct http2 *h, uint8_t type, uint32_t id);
+void http2_ids_walk(struct http2 *h, const char *data, size_t len);
+bool http2_ids_doomed(const struct http2_ids *ids, uint32_t id);
+static inline uint32_t http2_number(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+void http2_ids_reset(struct http2_ids *ids, uint32_t id);
 
 #endif

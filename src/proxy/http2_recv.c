@@ -57,11 +57,20 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 			http2_take(h, HTTP2_EMPTY);
 		break;
 	case NGHTTP2_HEADERS:
+		http2_ids_look(h, hd->type, (uint32_t)hd->stream_id);
+		if (empty)
+			http2_take(h, HTTP2_EMPTY);
+		break;
 	case NGHTTP2_CONTINUATION:
 		if (empty)
 			http2_take(h, HTTP2_EMPTY);
 		break;
-	default: /* PRIORITY, and what we do not know */
+	case NGHTTP2_PRIORITY:
+		if (hd->stream_id == 0) /* RFC 9113, 6.3 */
+			http2_violation(h, NGHTTP2_PROTOCOL_ERROR, "PRIORITY on stream 0");
+		http2_take(h, HTTP2_EMPTY);
+		break;
+	default: /* what we do not know */
 		http2_take(h, HTTP2_EMPTY);
 	}
 	return 0;
@@ -80,6 +89,8 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 		                            .max_fields = l->max_headers };
 
 	h->head_open = true;
+	h->sensitive = false;
+	h->head_bytes = 0;
 	h->head_stream = frame->hd.stream_id;
 	h2_text_begin(&h->head, request ? H2_TEXT_REQUEST : H2_TEXT_TRAILERS, h->ht->head,
 	              sizeof(h->ht->head), &limits);
@@ -94,6 +105,12 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 {
 	struct http2 *h = user;
 
+	if (flags & NGHTTP2_NV_FLAG_NO_INDEX)
+		h->sensitive = true;
+	/* A byte may stand for a field of 4 KB: nobody answers 431 for that for long. */
+	h->head_bytes += (uint32_t)(name_len + value_len) + 32;
+	if (h->head_bytes > HTTP2_HEAD_ALL)
+		http2_calm(h, WIRE_FLOOD_CONTINUATION, "a header block of more than 1 MiB");
 	if (h->head_open && !h->over)
 		h2_text_field(&h->head, str_n((const char *)name, name_len),
 		              str_n((const char *)value, value_len));
@@ -112,8 +129,7 @@ static void refuse(struct http2_stream *st, unsigned status, const char *why)
 {
 	struct http2 *h = st->h;
 
-	if (st->malformed)
-		http2_reset_seen(h); /* our resets that a client causes count as its own */
+	http2_reset_seen(h); /* our resets that a client causes count as its own; so does 431 */
 	exchange_refuse_stream(st, status, why);
 }
 
@@ -152,6 +168,7 @@ static void take_request(struct http2 *h, struct http2_stream *st, bool end)
 	st->sized = h->head.sized;
 	st->in_left = h->head.length;
 	st->websocket = h->head.extended;
+	st->sensitive = h->sensitive;
 	if (st->websocket)
 		memcpy(st->key, h->ht->key, sizeof(st->key));
 	exchange_start_stream(st, head);
@@ -193,6 +210,8 @@ static void on_headers(struct http2 *h, const nghttp2_frame *frame)
 	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
 		http2_credit(h, HTTP2_EMPTY, 2);
 		http2_credit(h, HTTP2_WINDOW, 4);
+		if (http2_ids_doomed(&h->ids, (uint32_t)frame->hd.stream_id))
+			return;
 		st = http2_stream_new(h, frame->hd.stream_id);
 		if (st == NULL)
 			nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
@@ -361,6 +380,7 @@ void http2_feed(struct http2 *h, const char *data, size_t len)
 
 	if (h->spill != NULL)
 		take_back(h);
+	http2_ids_walk(h, data, len);
 	n = nghttp2_session_mem_recv(h->ng, (const uint8_t *)data, len);
 	if (n < 0)
 		failed(h, n);

@@ -63,6 +63,9 @@ static void submit_trailers(struct http2_stream *st)
 	nghttp2_nv *nva = st->h->ht->nva;
 	const size_t n = h2_text_trailers_nv(flow_str(&st->trailers), nva, H2_TEXT_NV);
 
+	if (st->x != NULL && st->x->rsensitive) /* RFC 7541, 6.2.3 */
+		for (size_t i = 0; i < n; i++)
+			nva[i].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
 	nghttp2_submit_trailer(st->h->ng, st->id, nva, n);
 	flow_free(&st->trailers);
 }
@@ -154,6 +157,13 @@ static bool push(struct http2 *h)
 /* A GOAWAY of nghttp2's own tells of a violation that it found. */
 static void look_at(struct http2 *h, const uint8_t *frame, size_t len)
 {
+	if (len == 13 && frame[3] == NGHTTP2_RST_STREAM) {
+		http2_ids_reset(&h->ids, http2_number(frame + 5));
+		/* RFC 9113, 6.9.2: a window that SETTINGS lift too far concerns the connection, which
+		 * nghttp2 does not say. */
+		if (http2_number(frame + 9) == NGHTTP2_FLOW_CONTROL_ERROR)
+			http2_violation(h, NGHTTP2_FLOW_CONTROL_ERROR, "flow control was broken");
+	}
 	if (len < 17 || frame[3] != NGHTTP2_GOAWAY || h->over)
 		return;
 	if (frame[13] == 0 && frame[14] == 0 && frame[15] == 0 && frame[16] == NGHTTP2_NO_ERROR)

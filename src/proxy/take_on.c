@@ -321,6 +321,7 @@ void exchange_start_stream(struct http2_stream *st, const struct http_head *h)
 
 	if (x == NULL)
 		return;
+	x->sensitive = st->sensitive;
 	note_request(x, h);
 	exchange_route(x, h);
 }
