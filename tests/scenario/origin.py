@@ -45,9 +45,9 @@ class Origin:
     """Listens; serve(peer) is called for each connection. What goes wrong in it is in .errors;
     .connections counts."""
 
-    def __init__(self, serve, backlog=128):
+    def __init__(self, serve, backlog=128, port=None):
         self.serve = serve
-        self.port = free_port()
+        self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.connections = 0
         self.errors = []
