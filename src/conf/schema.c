@@ -372,7 +372,8 @@ static const struct row pool_rows[] = {
 	  .doc = "Connections kept open to each server, for each thread." },
 	{ "protocol", &type_choice, OF(conf_pool, protocol), .def = "http",
 	  .choices = pool_protocols, .redo = REDO_SERVER,
-	  .doc = "What is spoken to the servers: HTTP/1.1, or HTTP/2 (h2), which gRPC needs." },
+	  .doc = "What is spoken to the servers: HTTP/1.1, or HTTP/2 (h2), which gRPC needs: by "
+	         "prior knowledge in clear text, by ALPN over TLS." },
 	{ "tls", &type_group, OF(conf_pool, tls), .sub = &schema_pool_tls,
 	  .doc = "TLS towards the servers." },
 	{ "send_proxy", &type_choice, OF(conf_pool, send_proxy), .def = "off",
@@ -389,6 +390,18 @@ static const struct row pool_rows[] = {
 	END
 };
 
+/* What does not go with servers that speak HTTP/2. */
+static void verify_h2(struct load *l, const struct conf_pool *p, const struct node *n)
+{
+	const struct node *check = node_get(n, "check");
+
+	if (p->protocol == POOL_H2 && p->check.probe == PROBE_HTTP && check) {
+		problem_warning(l->problems, check->key_at,
+		                "an http check speaks HTTP/1.1, which a server that speaks only "
+		                "HTTP/2 refuses: a tcp or grpc check suits both");
+	}
+}
+
 static void pool_finish(struct load *l, const struct node *n, void *object)
 {
 	struct conf_pool *p = object;
@@ -402,6 +415,7 @@ static void pool_finish(struct load *l, const struct node *n, void *object)
 		                "\"hash_header\" has no effect: balance is %s",
 		                balances[p->balance]);
 	}
+	verify_h2(l, p, n);
 	for (uint32_t i = 0; i < p->nservers; i++) {
 		struct conf_server *s = (struct conf_server *)&p->servers[i];
 		char *id = load_alloc(l, p->name.len + s->name.len + 2, 1);

@@ -122,18 +122,23 @@ struct up_thread {
 	char text[H2_TEXT_ROOM(UP_HEAD)];
 };
 
-/* The thread's; NULL when out of memory. */
+/* back_http2_io.c. The thread's; NULL when out of memory. */
 struct up_thread *up_thread_get(struct thread *t);
 /* Frees, after the turn, what ended in it. */
 void up_thread_reap(struct up_thread *up);
+/* Has its frames written, and what happened settled, at the end of the turn. */
+void up_conn_pend(struct up_conn *c);
+/* Takes what has come. The connection may be over. */
+void up_conn_read(struct up_conn *c);
 
 /* back_http2_conn.c: the life of connections */
 /* A connection of x's server that takes one more request now; NULL. */
 struct up_conn *up_conn_find(struct exchange *x);
 /* x waits: a new connection where that is worth it. OK; other: nothing to wait for, *why. */
 int up_conn_more(struct exchange *x, enum fail_why *why);
-/* Has its frames written, and what happened settled, at the end of the turn. */
-void up_conn_pend(struct up_conn *c);
+/* After nghttp2 was at work: exchanges hear of it, waiting ones get their turn, and a connection
+ * that nobody needs ends. */
+void up_conn_settle(struct up_conn *c);
 /* The connection is over: its exchanges hear why, unless they have all they need. */
 void up_conn_lost(struct up_conn *c, enum fail_why why);
 /* Nobody needs it any more: a farewell (RFC 9113, 6.8), and it ends. */

@@ -284,6 +284,36 @@ def test_goaway_lets_the_rest_end(node, origin):
     assert not o.errors
 
 
+def test_goaway_under_load_loses_nothing(node, origin):
+    """Servers that end each connection after ten requests, and process none that come later; all
+    are POST, which may not be sent twice."""
+    def serve(peer):
+        seen, last = set(), None
+        while r := peer.request(seen):
+            if last is None and len(seen) >= 10:
+                last = max(seen)
+                peer.peer.sock.sendall(b"\0\0\x08\x07\0\0\0\0\0" +
+                                       last.to_bytes(4, "big") + b"\0\0\0\0")
+            if last is None or r.stream <= last:
+                processed.append(r.body)
+                peer.reply(r.stream, r.body)
+    processed = []
+    a, b, port = origin(serve), origin(serve), free_port()
+    n = node(over_h2(port, [a, b], threads=2))
+
+    def client(i):
+        with Conn(port) as c:
+            for k in range(50):
+                body = b"%d of %d" % (k, i)
+                c.request("POST", "/", body=body)
+                r = c.recv_response("POST")
+                assert (r.status, r.body) == (200, body), r
+        return "well"
+    assert together(6, client) == ["well"] * 6
+    assert sorted(processed) == sorted(b"%d of %d" % (k, i) for i in range(6) for k in range(50))
+    assert counter(n, "response_errors_total") == 0
+
+
 def test_refused_streams_are_repeated_and_bounded(node, origin):
     refuse = [2]
     count = [0]
@@ -384,6 +414,36 @@ def test_dead_connections_are_noticed(node, origin):
     assert http(port).status == 504
     assert http(port).body == b"alive"
     assert len(o.peers) == 2
+
+
+@pytest.mark.parametrize("frame", [b"\0\0\x08\x06\0\0\0\0\0" + bytes(8), # PING
+                                   b"\0\0\0\x04\0\0\0\0\0", # SETTINGS
+                                   b"\0\0\0\0\0\0\0\0\x01"], # DATA without any
+                         ids=["ping", "settings", "empty"])
+def test_a_noisy_server_is_left(node, origin, frame):
+    def serve(peer):
+        if len(o.peers) > 1:
+            answering(b"quiet")(peer)
+            return
+        r = peer.request(set())
+        peer.h2.send_headers(r.stream, [(":status", "200")])
+        peer.flush()
+        try:
+            for _ in range(200):
+                peer.peer.sock.sendall(frame * 50)
+            while data := peer.peer.sock.recv(65536):
+                got.append(data)
+        except ConnectionError:
+            pass
+        left.set()
+    got, left = [], threading.Event()
+    o, port = origin(serve), free_port()
+    node(over_h2(port, [o]))
+    with Conn(port) as c:
+        c.request()
+        assert b"0\r\n\r\n" not in c.recv_all()
+    assert left.wait(30)
+    assert http(port).body == b"quiet"
 
 
 # --- flow control -----------------------------------------------------------------------------
