@@ -233,7 +233,10 @@ void http2_feed_starved(struct http2 *h)
 			continue;
 		st->starved = false;
 		h->nstarved--;
-		front_http2_room(st);
+		/* Without room its time limit goes on: a client that only talks does not move it.
+		 */
+		if (st->x->front->room(st->x))
+			front_http2_room(st);
 	}
 }
 
