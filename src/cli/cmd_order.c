@@ -261,8 +261,8 @@ static int see_effect(const struct cli_command *c, struct cli_args *a, const str
 	int status;
 
 	fflush(stdout);
-	status = wait_for_effect(a, t->judge, t->target, ready, limit, result, missing,
-	                         sizeof(missing));
+	status =
+	    wait_for_effect(a, t->judge, t->target, ready, limit, result, missing, sizeof(missing));
 	if (status == CLI_FAILED && kill && json_is_false(json_object_get(result, "reached")))
 		return end_connections(a, t, limit, result);
 	if (status != CLI_UNREACHABLE && !a->json)
@@ -274,8 +274,7 @@ static int see_effect(const struct cli_command *c, struct cli_args *a, const str
 static bool parse_kill(const struct cli_command *c, const struct cli_args *a, bool *kill,
                        uint64_t *limit)
 {
-	const char *after =
-	    strcmp(c->name, "drain") == 0 ? cli_option(c, a, "--kill-after") : NULL;
+	const char *after = strcmp(c->name, "drain") == 0 ? cli_option(c, a, "--kill-after") : NULL;
 
 	*kill = after != NULL;
 	if (after == NULL)
@@ -325,7 +324,8 @@ static int give_order(const struct cli_command *c, struct cli_args *a)
 
 static const struct cli_option drain_options[] = {
 	WAIT_OUT,
-	{ "--kill-after", 0, "DURATION", "wait so long at most, then end what is still open on it" },
+	{ "--kill-after", 0, "DURATION",
+	  "wait so long at most, then end what is still open on it" },
 	{ "--node", 0, NULL, "the node itself: it hands its virtual IPs over and takes none" },
 	{ NULL },
 };
@@ -352,7 +352,8 @@ const struct cli_command cmd_drain = {
 	    "The order survives reloads and restarts until `holdfast ready` takes it back. With "
 	    "--wait, exits 1 when requests are still open (with --node: an address is still held, "
 	    "or connections to it are kept here) after DURATION; the order stays. With "
-	    "--kill-after it waits as well, and when the time is over ends what is still open on the "
+	    "--kill-after it waits as well, and when the time is over ends what is still open on "
+	    "the "
 	    "server or pool and says how many those were: `holdfast connections --pool` lists the "
 	    "long-lived ones among them.",
 	.options = drain_options,

@@ -14,10 +14,8 @@ int cli_span(const char *text, uint64_t *ret)
 		uint64_t ns;
 	} units[] = {
 		{ "ms", NS_PER_MS }, /* before "s" */
-		{ "s", NS_PER_S },
-		{ "m", 60 * NS_PER_S },
-		{ "h", 3600 * NS_PER_S },
-		{ "d", 24 * 3600 * NS_PER_S },
+		{ "s", NS_PER_S },        { "m", 60 * NS_PER_S },
+		{ "h", 3600 * NS_PER_S }, { "d", 24 * 3600 * NS_PER_S },
 	};
 	struct str s = str_from(text);
 

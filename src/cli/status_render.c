@@ -143,9 +143,8 @@ static void put_roles(struct status_page *p, const json_t *roles)
 
 static void put_listeners(struct status_page *p, const json_t *listeners)
 {
-	static const char *const heads[] = { "listener",     "address", "protocol",
-		                             ">connections", ">active", ">requests",
-		                             ">errors",      NULL };
+	static const char *const heads[] = { "listener", "address",   "protocol", ">connections",
+		                             ">active",  ">requests", ">errors",  NULL };
 	struct out_table t;
 	const json_t *l;
 	size_t i;
@@ -155,7 +154,8 @@ static void put_listeners(struct status_page *p, const json_t *listeners)
 		out_cell(&t, OUT_PLAIN, "%s", view_text(l, "name"));
 		status_cell_list(&t, json_object_get(l, "bind"), "");
 		out_cell(&t, OUT_PLAIN, "%s",
-		         strcmp(view_text(l, "protocol"), "http") == 0 ? "" : view_text(l, "protocol"));
+		         strcmp(view_text(l, "protocol"), "http") == 0 ? ""
+		                                                       : view_text(l, "protocol"));
 		cell_count(&t, l, "open", OUT_PLAIN);
 		cell_count(&t, l, "active", OUT_PLAIN);
 		cell_count(&t, l, "requests", OUT_PLAIN);

@@ -154,7 +154,8 @@ uint32_t conf_sni_pool(const struct conf_listener *l, struct str host)
 	    host.len ? find(l->sni, l->nsni, sizeof(*l->sni), host) : NULL;
 	char wild[256];
 
-	/* "*.shop.test" takes a.b.shop.test: the first of the names that is there is the longest. */
+	/* "*.shop.test" takes a.b.shop.test: the first of the names that is there is the longest.
+	 */
 	for (size_t i = 1; !s && i < host.len && host.len - i + 2 < sizeof(wild); i++) {
 		if (host.s[i] == '.') {
 			wild[0] = '*';

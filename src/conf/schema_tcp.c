@@ -130,14 +130,16 @@ static const struct row tcp_rows[] = {
 	  .doc = "The pool of a tcp or udp listener. HTTP listeners find theirs by routes." },
 	{ "sni", &type_sni, OF(conf_listener, sni), WITH(conf_listener, nsni),
 	  .redo = REDO_LISTENER,
-	  .doc = "Pools of a tcp listener by the host name in the client's TLS ClientHello, exact or "
-	         "*.NAME, without ending TLS there; other names, and what is no TLS, go to \"to\" or, "
-	         "where that is not set, are refused." },
+	  .doc =
+	      "Pools of a tcp listener by the host name in the client's TLS ClientHello, exact or "
+	      "*.NAME, without ending TLS there; other names, and what is no TLS, go to \"to\" or, "
+	      "where that is not set, are refused." },
 	{ "accept_proxy", &type_networks, OF(conf_listener, accept_proxy),
 	  WITH(conf_listener, naccept_proxy), .redo = REDO_LISTENER,
-	  .doc = "Networks of proxies whose connections must begin with a PROXY header, version 1 or "
-	         "2: the address in it counts as the client's. Connections from elsewhere are taken "
-	         "without one." },
+	  .doc =
+	      "Networks of proxies whose connections must begin with a PROXY header, version 1 or "
+	      "2: the address in it counts as the client's. Connections from elsewhere are taken "
+	      "without one." },
 	END
 };
 

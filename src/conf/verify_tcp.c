@@ -135,8 +135,7 @@ static void verify_route_listeners(struct load *l, const struct conf_route *r, c
 		for (uint32_t k = 0; k < l->conf->nlisteners; k++) {
 			const struct conf_listener *c = &l->conf->listeners[k];
 
-			if (c->protocol != PROTOCOL_HTTP &&
-			    str_eq(c->name, r->listeners.v[i])) {
+			if (c->protocol != PROTOCOL_HTTP && str_eq(c->name, r->listeners.v[i])) {
 				problem_error(l->problems, node_get(n, "listener")->at,
 				              "listener \"%.*s\" speaks %s: no request of a route "
 				              "comes from there, its pool is its \"to\"",
@@ -191,8 +190,9 @@ static void warn_keys(struct load *l, const struct conf_listener *c, const struc
 
 static void warn_listener(struct load *l, const struct conf_listener *c, const struct node *n)
 {
-	static const char *const http_only[] = { "max_line",    "max_header_size", "max_headers",
-		                                 "max_body",    "error_pages",     "http2",
+	static const char *const http_only[] = { "max_line",    "max_header_size",
+		                                 "max_headers", "max_body",
+		                                 "error_pages", "http2",
 		                                 "redirect",    NULL };
 	static const char *const http_times[] = { "request_header", "request_body", "response",
 		                                  "keep_alive", NULL };

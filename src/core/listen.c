@@ -142,8 +142,7 @@ void listen_sweep(struct listen_set *s, const struct conf *c)
 		l->wanted = false;
 	for (uint32_t i = 0; c && i < c->nlisteners; i++) {
 		for (uint32_t k = 0; k < c->listeners[i].nbind; k++)
-			want(s, &c->listeners[i].bind[k],
-			     c->listeners[i].protocol == PROTOCOL_UDP);
+			want(s, &c->listeners[i].bind[k], c->listeners[i].protocol == PROTOCOL_UDP);
 	}
 	if (c && c->control.on)
 		want(s, &c->control.bind, false);

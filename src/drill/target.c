@@ -176,7 +176,9 @@ static int target_of_url(struct drill *d)
 	snprintf(d->host, sizeof(d->host), "%.*s", STR_ARG(at));
 	snprintf(d->path, sizeof(d->path), "/%.*s", STR_ARG(path));
 	snprintf(text, sizeof(text), "%s%s", d->host,
-	         strrchr(d->host, ':') > strrchr(d->host, ']') ? "" : d->client.tls ? ":443" : ":80");
+	         strrchr(d->host, ':') > strrchr(d->host, ']') ? ""
+	         : d->client.tls                               ? ":443"
+	                                                       : ":80");
 	err = net_addr_parse(str_from(text), &d->client.to, &why);
 	if (err == ERR_NOT_FOUND)
 		err = net_resolve(str_from(text), &d->client.to, &why);

@@ -215,8 +215,7 @@ void attempt_succeeded(struct exchange *x)
 static bool is_connect_failure(enum fail_why why)
 {
 	return why == FAIL_REFUSED || why == FAIL_UNREACHABLE || why == FAIL_CONNECT_TIMEOUT ||
-	       why == FAIL_CONNECT || why == FAIL_LOCAL || why == FAIL_TLS ||
-	       why == FAIL_HTTP2;
+	       why == FAIL_CONNECT || why == FAIL_LOCAL || why == FAIL_TLS || why == FAIL_HTTP2;
 }
 
 /* Whether the failed attempt cost the server anything: one where nobody listens cannot be stormed,
@@ -310,7 +309,8 @@ void attempt_failed(struct exchange *x, enum fail_why why)
 
 void attempt_unprocessed(struct exchange *x, enum fail_why why)
 {
-	/* RFC 9113, 8.7: the server did nothing of it. What was sent of its body is needed again. */
+	/* RFC 9113, 8.7: the server did nothing of it. What was sent of its body is needed again.
+	 */
 	if (x->holds && !x->got)
 		x->sent = false;
 	if (x->sent || x->status != 0 || x->unprocessed++ >= UNPROCESSED_MAX) {

@@ -279,8 +279,8 @@ static int explain_raw(const struct conf *c, struct board *b, const struct conf_
 
 	name.len = MIN(name.len, sizeof(lower));
 	for (i = 0; i < name.len; i++)
-		lower[i] = (char)(name.s[i] >= 'A' && name.s[i] <= 'Z' ? name.s[i] + 32
-		                                                       : name.s[i]);
+		lower[i] =
+		    (char)(name.s[i] >= 'A' && name.s[i] <= 'Z' ? name.s[i] + 32 : name.s[i]);
 	pool = conf_sni_pool(l, str_n(lower, name.len));
 	if (pool != CONF_NO_POOL)
 		return explain_pool(&c->pools[pool], b, h, client, out);
@@ -339,12 +339,12 @@ int proxy_explain(const struct conf *c, struct board *b, const struct explain_qu
 	if (l->protocol != PROTOCOL_HTTP)
 		err = explain_raw(c, b, l, h, &client, json_out);
 	else
-		err = explain_request(
-		    c, b,
-		    &(struct route_query){ .listener = (uint32_t)(l - c->listeners),
-			                   .head = h,
-			                   .client = &client },
-		    json_out);
+		err =
+		    explain_request(c, b,
+		                    &(struct route_query){ .listener = (uint32_t)(l - c->listeners),
+		                                           .head = h,
+		                                           .client = &client },
+		                    json_out);
 	buf_addc(json_out, '}');
 	if (json_out->failed)
 		err = ERR_NOMEM;

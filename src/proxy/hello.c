@@ -4,21 +4,21 @@
 
 #include "base/check.h"
 
-#define RECORD_HEADER    5
-#define RECORD_MAX       16384 /* of plaintext (5.1) */
-#define HANDSHAKE        22
-#define CLIENT_HELLO     1
-#define EXTENSION_SNI    0
-#define NAME_TYPE_HOST   0
-#define RANDOM_SIZE      32
-#define SESSION_ID_MAX   32
+#define RECORD_HEADER  5
+#define RECORD_MAX     16384 /* of plaintext (5.1) */
+#define HANDSHAKE      22
+#define CLIENT_HELLO   1
+#define EXTENSION_SNI  0
+#define NAME_TYPE_HOST 0
+#define RANDOM_SIZE    32
+#define SESSION_ID_MAX 32
 
 /* Bytes of the handshake that lie in one or several records, read in order. */
 struct reader {
 	const uint8_t *p;
 	size_t len;
-	size_t at;     /* of the next byte, or of a record's header */
-	size_t record; /* bytes left of the present record */
+	size_t at;      /* of the next byte, or of a record's header */
+	size_t record;  /* bytes left of the present record */
 	enum hello end; /* why there is no next byte: HELLO_MORE, or what it is instead */
 	const char *why;
 };
@@ -141,7 +141,8 @@ static bool read_names(struct reader *r, size_t left, char *out, struct str *ret
 			continue;
 		}
 		if (n == 0 || n >= HELLO_NAME)
-			return stop(r, HELLO_BAD, "the host name in the ClientHello is empty or too long");
+			return stop(r, HELLO_BAD,
+			            "the host name in the ClientHello is empty or too long");
 		for (i = 0; i < n; i++) {
 			if (!byte(r, &c))
 				return false;

@@ -13,11 +13,11 @@
 #define HELLO_NAME 256
 
 enum hello {
-	HELLO_MORE,    /* not whole yet */
-	HELLO_NAMED,   /* it names a host */
+	HELLO_MORE,     /* not whole yet */
+	HELLO_NAMED,    /* it names a host */
 	HELLO_NAMELESS, /* a ClientHello without server_name */
-	HELLO_OTHER,   /* this is no TLS */
-	HELLO_BAD,     /* TLS, and broken or too large */
+	HELLO_OTHER,    /* this is no TLS */
+	HELLO_BAD,      /* TLS, and broken or too large */
 };
 
 /* name: the host, in lower case, without a dot at its end; lies in out. *ret_why (a static

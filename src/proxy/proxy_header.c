@@ -58,7 +58,8 @@ static const char *read_line(struct str line, struct proxy_header *ret)
 	uint16_t number[2];
 	int family;
 
-	if (str_eq(protocol, STR("UNKNOWN"))) { /* "the receiver must ignore anything before CRLF" */
+	if (str_eq(protocol,
+	           STR("UNKNOWN"))) { /* "the receiver must ignore anything before CRLF" */
 		ret->local = true;
 		return NULL;
 	}

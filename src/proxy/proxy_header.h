@@ -20,8 +20,8 @@ struct proxy_header {
 };
 
 /*
- * Reads the header at the beginning of what came so far. Returns its length; 0: it is not whole yet;
- * ERR_SYNTAX with *ret_why, a static sentence: this is none, or a bad one.
+ * Reads the header at the beginning of what came so far. Returns its length; 0: it is not whole
+ * yet; ERR_SYNTAX with *ret_why, a static sentence: this is none, or a bad one.
  */
 ssize_t proxy_header_read(const void *data, size_t len, struct proxy_header *ret,
                           const char **ret_why);

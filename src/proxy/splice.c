@@ -13,7 +13,7 @@
  * ones (pipe-user-pages-soft). */
 #define PIPE_SIZE  (512 * 1024)
 #define PIPE_LEAST (128 * 1024)
-#define MOST      (1024 * 1024)
+#define MOST       (1024 * 1024)
 
 static void pipe_close(struct pipe *pipe)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes from socket to socket through a pipe, without a copy in user space (splice(2)). Pipes belong
- * to a thread, which keeps a few empty ones for the next tunnel that moves much.
+ * Bytes from socket to socket through a pipe, without a copy in user space (splice(2)). Pipes
+ * belong to a thread, which keeps a few empty ones for the next tunnel that moves much.
  */
 #ifndef PROXY_SPLICE_H
 #define PROXY_SPLICE_H

@@ -15,8 +15,9 @@ void tcp_start(struct client *c, struct str host)
 
 	if (pool == CONF_NO_POOL) {
 		opening_refuse(c, "client_hello",
-		               host.len > 0 ? "no pool is configured for the name in its ClientHello"
-		                            : "it does not begin with a ClientHello that names a host");
+		               host.len > 0
+		                   ? "no pool is configured for the name in its ClientHello"
+		                   : "it does not begin with a ClientHello that names a host");
 		return;
 	}
 	x = exchange_new(c, true);

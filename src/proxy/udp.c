@@ -310,8 +310,8 @@ void udp_update(struct thread *t, struct view *v)
 
 		next = TAILQ_NEXT(l, link);
 		for (i = 0; i < v->snap->nsockets; i++)
-			named |= is_own(t, v, &v->snap->sockets[i]) &&
-			         is_of(l, v, &v->snap->sockets[i]);
+			named |=
+			    is_own(t, v, &v->snap->sockets[i]) && is_of(l, v, &v->snap->sockets[i]);
 		if (!named)
 			listener_free(l); /* its port must be free for others at once */
 	}

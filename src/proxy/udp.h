@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * UDP listeners: datagrams of one client, by its address and port and the address that it sent to,
- * are a session with one server and go through a connected socket of their own, so that answers find
- * back and what the network reports is heard. A session ends when nothing came for its time.
+ * are a session with one server and go through a connected socket of their own, so that answers
+ * find back and what the network reports is heard. A session ends when nothing came for its time.
  *
  * A UDP socket belongs to one thread, by the listener's slot on the board and the place of the
  * address in its `bind`: a second reader would tear sessions apart. More than one thread's worth of

@@ -7,11 +7,11 @@
 #include "proxy/upstream.h"
 
 #define UDP_MAGIC   0x0dd5e551u
-#define UDP_BATCH   16      /* datagrams of one system call */
-#define UDP_SIZE    65536   /* bytes of the largest */
-#define UDP_TRIED   4       /* servers that one session tries */
-#define UDP_BUCKETS 1024    /* of a listener's table, at first; a power of two */
-#define UDP_KEPT    2048    /* bytes of a datagram that is kept until its server answers */
+#define UDP_BATCH   16    /* datagrams of one system call */
+#define UDP_SIZE    65536 /* bytes of the largest */
+#define UDP_TRIED   4     /* servers that one session tries */
+#define UDP_BUCKETS 1024  /* of a listener's table, at first; a power of two */
+#define UDP_KEPT    2048  /* bytes of a datagram that is kept until its server answers */
 
 /* Whose datagrams make a session: compared as bytes. */
 struct udp_key {

@@ -77,8 +77,7 @@ static bool choice_skip(void *arg, unsigned i)
 	for (n = 0; n < s->ntried; n++)
 		if (s->tried[n] == server)
 			return true;
-	return max != 0 &&
-	       atomic_load_explicit(&server->live->active, memory_order_relaxed) >= max;
+	return max != 0 && atomic_load_explicit(&server->live->active, memory_order_relaxed) >= max;
 }
 
 static uint32_t choice_load(void *arg, unsigned i)
@@ -340,12 +339,12 @@ void udp_session_send(struct udp_session *s, const struct iovec *iov, unsigned n
 	s->bytes_in += bytes;
 	count(s, STAT_BYTES_IN, bytes);
 	while (sent < n) {
-		int r = n - sent == 1 ? (send(s->io.fd, iov[sent].iov_base, iov[sent].iov_len,
-		                              MSG_DONTWAIT | MSG_NOSIGNAL) >= 0
-		                             ? 1
-		                             : -1)
-		                      : sendmmsg(s->io.fd, m + sent, n - sent,
-		                                 MSG_DONTWAIT | MSG_NOSIGNAL);
+		int r = n - sent == 1
+		            ? (send(s->io.fd, iov[sent].iov_base, iov[sent].iov_len,
+		                    MSG_DONTWAIT | MSG_NOSIGNAL) >= 0
+		                   ? 1
+		                   : -1)
+		            : sendmmsg(s->io.fd, m + sent, n - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (r > 0) {
 			sent += (unsigned)r;

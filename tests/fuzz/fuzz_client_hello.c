@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ClientHellos from strangers, whole and in growing parts: no part contradicts the whole, and a name
- * that is found is one of a host.
+ * ClientHellos from strangers, whole and in growing parts: no part contradicts the whole, and a
+ * name that is found is one of a host.
  */
 #include <stdlib.h>
 

@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(copy != NULL);
 	memcpy(copy + 1, data, size);
 	n = proxy_header_read(copy + 1, size, &h, &why);
-	CHECK(n >= 0 ? n <= (ssize_t)size && n <= PROXY_HEADER_MAX : n == ERR_SYNTAX && why != NULL);
+	CHECK(n >= 0 ? n <= (ssize_t)size && n <= PROXY_HEADER_MAX
+	             : n == ERR_SYNTAX && why != NULL);
 	/* What the whole says, no part of it may contradict. */
 	for (i = 0; i < MIN(size, (size_t)300); i++) {
 		ssize_t m = proxy_header_read(copy + 1, i, &part, &why);

@@ -160,7 +160,8 @@ static void nameless(void **state)
 
 static void bad_names(void **state)
 {
-	static const char long_name[] = "0123456789012345678901234567890123456789012345678901234567890123";
+	static const char long_name[] =
+	    "0123456789012345678901234567890123456789012345678901234567890123";
 	struct bytes x = { .n = 0 };
 	char many[300];
 
@@ -275,9 +276,9 @@ static void of_openssl(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names),     cmocka_unit_test(nameless),
-		cmocka_unit_test(bad_names), cmocka_unit_test(lengths),
-		cmocka_unit_test(others),    cmocka_unit_test(too_large),
+		cmocka_unit_test(names),      cmocka_unit_test(nameless),
+		cmocka_unit_test(bad_names),  cmocka_unit_test(lengths),
+		cmocka_unit_test(others),     cmocka_unit_test(too_large),
 		cmocka_unit_test(of_openssl),
 	};
 

@@ -66,9 +66,8 @@ static void v1(void **state)
 
 static void v1_longest(void **state)
 {
-	static const char line[] =
-	    "PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
-	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
+	static const char line[] = "PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
+	                           "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
 
 	(void)state;
 	takes(STR(line), 107, NULL, NULL);
@@ -149,10 +148,11 @@ static void v2_checksum(void **state)
 
 	(void)state;
 	/* RFC 3720, B.4: 32 bytes of zeroes */
-	assert_int_equal(proxy_header_crc32c("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-	                                     "\0\0\0\0",
-	                                     32, 32),
-	                 0x8a9136aa);
+	assert_int_equal(
+	    proxy_header_crc32c("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+	                        "\0\0\0\0",
+	                        32, 32),
+	    0x8a9136aa);
 	crc = htonl(proxy_header_crc32c(data, 38, 31));
 	memcpy(data + 31, &crc, 4);
 	takes(str_n(data, 38), 38, "192.0.2.1:56324", "198.51.100.7:443");
@@ -165,7 +165,8 @@ static void written(void **state)
 	static const char *const pairs[][3] = {
 		{ "192.0.2.1:56324", "198.51.100.7:443",
 		  "PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n" },
-		{ "[2001:db8::1]:1", "[2001:db8::2]:2", "PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n" },
+		{ "[2001:db8::1]:1", "[2001:db8::2]:2",
+		  "PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n" },
 		{ "[::ffff:192.0.2.1]:1", "192.0.2.9:2", "PROXY TCP4 192.0.2.1 192.0.2.9 1 2\r\n" },
 		{ "192.0.2.1:1", "[2001:db8::2]:2", "PROXY UNKNOWN\r\n" },
 		{ "unix:/x", "unix:/y", "PROXY UNKNOWN\r\n" },
