@@ -10,7 +10,7 @@ import pytest
 
 from conftest import free_port, simple, wait_for
 from grpcpeer import Calls, Client
-from h2origin import Program
+from h2origin import Cert, Program
 
 import grpc # noqa pylint: disable=wrong-import-order
 
@@ -262,3 +262,22 @@ def test_upgrade_loses_no_call(node, server, calls):
     some(c)
     errors, well = c.stop()
     assert not errors, (errors[:5], len(errors), well)
+
+
+def test_over_tls(node, server, client, tmp_path):
+    """ALPN with the client; the server is spoken to in clear text."""
+    a, port, cert = server("a"), free_port(), Cert()
+    conf = over_h2(port, [a])
+    conf["listeners"]["http"]["tls"] = {"certificates": [{"cert": cert.pem, "key": cert.key}]}
+    os.chmod(cert.key, 0o644)
+    try:
+        node(conf)
+        with open(cert.pem, "rb") as f:
+            trusted = grpc.ssl_channel_credentials(f.read())
+        c = client(port, credentials=trusted,
+                   options=[("grpc.ssl_target_name_override", "shop.test")])
+        assert c.Echo(b"x" * 300000, timeout=30) == b"x" * 300000
+        assert list(c.Count(b"100 0", timeout=30))[-1] == b"99"
+        assert failure(c.Fail, b"NOT_FOUND no") == (CODE.NOT_FOUND, "no")
+    finally:
+        cert.remove()
