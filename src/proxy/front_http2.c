@@ -90,6 +90,26 @@ static void hide_reason(const struct http_head *h)
 			((struct http_field *)&h->fields[i])->hop = true;
 }
 
+/* The listener's word on HSTS instead of the server's, as head_response() does. Returns how many
+ * are in nva then. */
+static size_t put_hsts(const struct exchange *x, nghttp2_nv *nva, size_t n)
+{
+	static const char name[] = "strict-transport-security";
+	struct str line = str_from(x->listener->hsts);
+	size_t i, left = 0;
+
+	for (i = 0; i < n; i++)
+		if (!str_eq_nocase(str_n((char *)nva[i].name, nva[i].namelen), str_from(name)))
+			nva[left++] = nva[i];
+	if (left == H2_TEXT_NV)
+		return left;
+	nva[left] = (nghttp2_nv){ .name = (uint8_t *)name,
+		                  .namelen = sizeof(name) - 1,
+		                  .value = (uint8_t *)line.s + sizeof(name) + 1,
+		                  .valuelen = line.len - sizeof(name) - 3 };
+	return left + 1;
+}
+
 /* RFC 7541, 6.2.3: what the server marked stays so; for all fields, since any may be sent so. */
 static void protect(const struct exchange *x, nghttp2_nv *nva, size_t n)
 {
@@ -168,6 +188,8 @@ static bool http2_head(struct exchange *x, const struct http_head *h, struct str
 		return refuse_upgrade(x, "server answered a WebSocket's request without changing "
 		                         "the protocol");
 	n = h2_text_response_nv(h, status, nva);
+	if (x->listener->hsts != NULL && h->status >= 200)
+		n = put_hsts(x, nva, n);
 	protect(x, nva, n);
 	x->bytes_out += h->size;
 	if (h->status < 200) {

@@ -193,7 +193,11 @@ def test_redirect_and_hsts(node, whoami, ca, certs):
     with TlsConn(https, ca.context()) as c:
         want = ["max-age=31536000; includeSubDomains"]
         assert c.get().all("strict-transport-security") == want
-        c.request("GET", "/%ff", host="nowhere.test")
+    out = subprocess.run(["curl", "-si", "--http2", "--cacert", ca.cert, "--resolve",
+                          f"shop.test:{https}:127.0.0.1", f"https://shop.test:{https}/"],
+                         capture_output=True, text=True, check=True, timeout=60).stdout
+    assert out.startswith("HTTP/2 200")
+    assert re.findall("(?im)^strict-transport-security: (.*)$", out) == want
     assert http(port, host="shop.test").all("strict-transport-security") == []
 
 
