@@ -94,10 +94,12 @@ static int check_json(const char *path)
 
 	buf_adds(&out, "{\"file\": ");
 	buf_json(&out, str_from(path));
+	if (l) {
+		problems.warnings += warn_lacks(&problems.text, path, conf_of(l));
+	}
 	if (l && conf_of(l)->nnodes) {
 		uint32_t self = identity_of(conf_of(l), NULL);
 
-		problems.warnings += warn_lacks(&problems.text, path, conf_of(l));
 		buf_adds(&out, ", \"node\": ");
 		if (self == CONF_NO_NODE) {
 			buf_adds(&out, "null");

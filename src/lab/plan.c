@@ -305,7 +305,17 @@ static void note_expectations(struct work *w, const struct conf_pool *pool)
 {
 	const struct conf_check *c = &pool->check;
 
-	if (c->probe == PROBE_EXEC)
+	if (c->probe > PROBE_EXEC && c->probe != PROBE_PING)
+		buf_printf(&w->p->notes,
+		           "pool %.*s: its check speaks %s, which test servers do not: they will "
+		           "be down\n",
+		           STR_ARG(pool->name), conf_probe_name(c->probe));
+	else if (conf_check_tls(pool) != NULL)
+		buf_printf(&w->p->notes,
+		           "pool %.*s: its check speaks TLS, which test servers do not: they will "
+		           "be down\n",
+		           STR_ARG(pool->name));
+	else if (c->probe == PROBE_EXEC)
 		buf_printf(&w->p->notes,
 		           "pool %.*s: its check runs a program, which in the lab sees test "
 		           "servers\n",

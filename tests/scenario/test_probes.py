@@ -16,7 +16,7 @@ import tempfile
 import threading
 
 import pytest
-from conftest import SLOW, free_port, simple, wait_for
+from conftest import HOLDFAST, SLOW, free_port, simple, wait_for
 from harness import alive
 
 POSTGRES = pathlib.Path("/usr/lib/postgresql/15/bin")
@@ -470,8 +470,35 @@ def test_tls(node, folder):
     wait_state(n, "name", "down", "hostname mismatch, expected oth")
     wait_state(n, "unknown", "down", "certificate not accepted: ")
     wait_state(n, "clear", "down")
+    # A reload that changes nothing of them asks nothing anew.
+    before = state(n, "http")["checks_failed"]
+    c["checks"]["tcp"]["match"] = "404"
+    n.reload(c)
+    wait_state(n, "tcp", "down")
+    assert state(n, "http")["checks_failed"] == before
+    # Files count as they are now; what is no authority at all is refused.
+    ours_pem = (folder / "shop.test.pem").read_bytes()
+    certificate(folder, "other.test")
+    replace(folder / "shop.test.pem", (folder / "other.test.pem").read_bytes())
+    for name in ("well", "http"):
+        wait_state(n, name, "down", "certificate not accepted: ")
+    replace(folder / "shop.test.pem", ours_pem)
+    for name in ("well", "http"):
+        wait_state(n, name, "up")
+    replace(folder / "shop.test.pem", b"nothing")
+    n.wait_log("shop.test.pem", 60)
+    done = state(n, "http")["checks_ok"]
+    wait_for(lambda: state(n, "http")["checks_ok"] > done + 10, 60, "more checks")
+    assert state(n, "http")["state"] == "up"
     s.shutdown()
     s.server_close()
+
+
+def replace(path, data):
+    """As careful programs do it: nobody ever sees half a file."""
+    new = path.with_suffix(".new")
+    new.write_bytes(data)
+    new.rename(path)
 
 
 # --- TCP --------------------------------------------------------------------------------------
@@ -520,4 +547,9 @@ def test_ping(node, lan):
     wait_state(n, "nobody", "down")
     there.cut()
     wait_state(n, "there", "down", "answer timed out")
+    # Who may not open such a socket is told so before it matters.
+    asked = here.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", HOLDFAST,
+                     "check", n.path, check=False)
+    assert "ping checks of IPv4 addresses cannot be run here" in asked.stdout, asked
+    assert "ping checks" not in n.cli("check", n.path).stdout
     assert alive(n.pid)
