@@ -118,8 +118,8 @@ struct probe {
 	struct http_chunked chunked;
 	struct probe_store *store;
 	struct grpc *grpc; /* during one question */
-	struct scram scram;
 	TAILQ_ENTRY(probe) waits;
+	struct scram scram; /* of a postgres check that logs in */
 };
 
 void probe_env_init(struct probe_env *env, struct loop *loop, unsigned kept_max);
