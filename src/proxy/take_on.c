@@ -86,6 +86,14 @@ static bool is_idempotent(enum http_method m)
 	       m == HTTP_OPTIONS;
 }
 
+/* An upgrade to HTTP/2 would carry requests past all that is checked here; RFC 9113, 3.1, has given
+ * it up, and a server may always ignore it. */
+static bool may_upgrade(const struct http_head *h)
+{
+	return h->upgrade && h->minor == 1 && h->body == HTTP_BODY_NONE &&
+	       !http_list_has(http_field(h, HTTP_FIELD_UPGRADE)->value, STR("h2c"));
+}
+
 static void note_request(struct exchange *x, const struct http_head *h)
 {
 	const struct http_field *type = http_field(h, HTTP_FIELD_CONTENT_TYPE);
@@ -93,7 +101,7 @@ static void note_request(struct exchange *x, const struct http_head *h)
 	x->method = (uint8_t)h->method;
 	x->minor = (uint8_t)h->minor;
 	x->client_close = h->close;
-	x->upgrade = h->upgrade && h->minor == 1 && h->body == HTTP_BODY_NONE;
+	x->upgrade = may_upgrade(h);
 	x->expect = h->expect_continue && h->minor == 1 && h->body != HTTP_BODY_NONE;
 	x->body = h->body;
 	x->body_left = h->body == HTTP_BODY_LENGTH ? h->length : 0;

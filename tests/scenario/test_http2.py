@@ -374,6 +374,22 @@ def test_not_behind_a_request_nor_where_it_is_off(node, whoami):
         assert c.recv_response().status == 505
 
 
+def test_no_upgrade_to_http2_past_us(node, origin):
+    seen = []
+
+    def serve(peer):
+        while got := peer.recv_request():
+            seen.append(got[0].lower())
+            peer.reply()
+
+    n = listening(node, [origin(serve).address])
+    with Conn(n.port) as c:
+        c.request(headers=[("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"),
+                           ("HTTP2-Settings", "AAMAAABkAAQAAP__")])
+        assert c.recv_response().status == 200
+    assert b"upgrade" not in seen[0] and b"http2-settings" not in seen[0]
+
+
 # --- back-pressure ----------------------------------------------------------------------------
 
 def test_a_slow_reader_holds_up_its_server_only(node, origin, client):

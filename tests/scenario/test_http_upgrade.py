@@ -181,7 +181,7 @@ def test_refused_upgrade_goes_on_as_http(stand):
     """Another answer than 101 is a plain response; the connection lives on."""
     with Conn(stand.port) as c:
         c.send("GET /upgrade HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\n"
-               "Upgrade: h2c\r\n\r\n")
+               "Upgrade: irc/6.9\r\n\r\n")
         assert c.recv_response().status == 400
         c.request()
         assert c.recv_response().status == 200
