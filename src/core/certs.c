@@ -6,11 +6,8 @@
  */
 #include "core/certs.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -18,7 +15,6 @@
 #include "base/log.h"
 #include "core/certs_helper.h"
 #include "core/parent.h"
-#include "tls/acme_dir.h"
 
 #define CERTS_LOOK    (60 * NS_PER_S)   /* between two looks that nothing has asked for */
 #define CERTS_SETTLE  (200 * NS_PER_MS) /* after a change: the other half of it follows */
@@ -325,29 +321,6 @@ static void cancel(struct parent *p)
 	loop_remove(p->loop, &s->job_io);
 	certs_cancel(&s->job);
 	s->of = NULL;
-}
-
-/* --- the folder of acme --------------------------------------------------------------------- */
-
-void certs_acme_folder(struct parent *p)
-{
-	char path[PATHS_DIR + 16];
-	int fd;
-
-	if (p->cur->conf->nissuers == 0)
-		return;
-	paths_join(p->paths.keep, ACME_DIR, path, sizeof(path));
-	if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-		log_error("acme", NULL, "cannot make the folder %s: %s", path, strerror(errno));
-		return;
-	}
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || (p->privilege.drop && fchown(fd, p->privilege.uid, p->privilege.gid) != 0) ||
-	    fchmod(fd, 0700) != 0)
-		log_error("acme", NULL, "cannot give the folder %s to the role: %s", path,
-		          strerror(errno));
-	if (fd >= 0)
-		close(fd);
 }
 
 /* --- with a configuration ------------------------------------------------------------------- */

@@ -254,7 +254,6 @@ void generation_commit(struct parent *p, struct generation *g)
 	logsink_apply(g->conf);
 	if (!old || !str_eq(old->conf->user, g->conf->user))
 		generation_privilege(p);
-	certs_acme_folder(p);
 	n->generation = g->conf->generation;
 	n->loaded_wall_ms = clock_wall_ms();
 	identity_publish(p);

@@ -208,7 +208,6 @@ static int prepare(struct parent *p)
 	if (p->cur) { /* adopted */
 		logsink_apply(p->cur->conf);
 		generation_privilege(p);
-		certs_acme_folder(p);
 		certs_adopted(p);
 		if (certs_first(p, p->cur, why, sizeof(why)) != OK)
 			log_error("certificates", NULL, "%s", why);

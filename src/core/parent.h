@@ -252,8 +252,6 @@ struct certs {
 	int adopted, adopted_files;
 };
 
-/* Makes the folder of the role acme, which may not make it itself. */
-void certs_acme_folder(struct parent *p);
 /* Has the first store made and waits for it; nothing to do where it has one. OK or why not. */
 int certs_first(struct parent *p, struct generation *g, char *why, size_t why_size);
 /* Watches from now on. */

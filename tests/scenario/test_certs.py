@@ -14,9 +14,6 @@ import pytest
 from certfiles import Cert, Handshakes, Session, connect, put, shown
 from conftest import free_port, simple, wait_for
 
-pytestmark = pytest.mark.sanitize
-
-
 def secure(port, whoami, certs, **tls):
     conf = simple(port, [whoami("a"), whoami("b")])
     conf["listeners"] = {"web": {"bind": f"127.0.0.1:{port}",
@@ -53,6 +50,7 @@ def test_a_new_certificate_is_served_without_a_reload(node, whoami, tmp_path):
     assert n.status()["generation"] == 1 # nothing was reloaded
 
 
+@pytest.mark.sanitize
 def test_a_certificate_directory_fed_with_truncated_mismatched_expired_and_huge_files_loses_no_served_host(
         node, whoami, tmp_path):
     """And with whatever else may come to lie there, while clients go on."""
@@ -241,6 +239,7 @@ def test_status_metrics_and_health_tell_what_is_about_to_end(node, whoami, tmp_p
 
 # --- keys of tickets --------------------------------------------------------------------------
 
+@pytest.mark.sanitize
 def test_sessions_and_certificates_outlive_proxy_reload_parent_and_upgrade(node, whoami, tmp_path):
     port, a, b = free_port(), Cert("a.test"), Cert("b.test")
     a.write(tmp_path, "a")

@@ -232,7 +232,7 @@ def test_include(tmp_path):
 # --- the schema -------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("change", [
-    ("max_conections: 5",), ("max_line: 8",), ("max_headers: 0",), ("protocol: tcp",),
+    ("max_conections: 5",), ("max_line: 8",), ("max_headers: 0",), ("protocol: sctp",),
     ("max_connections: many",), ("timeouts: { conect: 1s }",), ("timeouts: { connect: 5 }",),
     ("access_log: [1]",), ("access_log: { format: xml }",), ('error_pages: { "200": a }',),
     ("access_log: { sample: 2 }",),
