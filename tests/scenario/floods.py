@@ -117,7 +117,7 @@ class Place:
         "connections", "counted"}"""
         listener, connections, counter, _ = KINDS[kind]
         quiet = Steady(self.ports["steady"])
-        time.sleep(min(seconds, 5))
+        time.sleep(2)
         quiet.stop()
         memory, counted = self.memory(), counter and self.counter(listener, counter)
         if kind == "tls":
