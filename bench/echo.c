@@ -114,8 +114,7 @@ static void serve(const char *port)
 	int one = 1;
 
 	setsockopt(listener.fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (bind(listener.fd, (struct sockaddr *)&a, sizeof a) < 0 ||
-	    listen(listener.fd, 1024) < 0)
+	if (bind(listener.fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(listener.fd, 1024) < 0)
 		die("listen");
 	watch(&listener);
 	for (;;) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hostile client: as many connections as said to 127.0.0.1:PORT, all of which send what KIND stands
- * for as fast as they can for SECONDS, and come back at once when they are thrown out. It keeps a
- * core busy. Prints how many connections it made, bytes it sent, and GOAWAYs it was given.
+ * A hostile client: as many connections as said to 127.0.0.1:PORT, all of which send what KIND
+ * stands for as fast as they can for SECONDS, and come back at once when they are thrown out. It
+ * keeps a core busy. Prints how many connections it made, bytes it sent, and GOAWAYs it was given.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,8 +21,18 @@
 #define MAX_CONNECTIONS 4096
 #define ROOM            65536
 
-enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE,
-       CONTINUATION };
+enum {
+	DATA,
+	HEADERS,
+	PRIORITY,
+	RST_STREAM,
+	SETTINGS,
+	PUSH_PROMISE,
+	PING,
+	GOAWAY,
+	WINDOW_UPDATE,
+	CONTINUATION
+};
 enum { END_STREAM = 1, END_HEADERS = 4 };
 
 struct conn {
@@ -41,8 +51,8 @@ struct kind {
 	const char *what;
 	void (*fill)(struct conn *c); /* puts more into out */
 	bool http2;
-	bool deaf;     /* does not read */
-	double every;  /* s between two sends of a connection; 0: at once */
+	bool deaf;    /* does not read */
+	double every; /* s between two sends of a connection; 0: at once */
 };
 
 static struct conn *conns[MAX_CONNECTIONS];
@@ -77,11 +87,11 @@ static bool room(const struct conn *c, size_t n)
 
 static void frame(struct conn *c, int type, int flags, uint32_t stream, const void *p, size_t n)
 {
-	const uint8_t head[9] = { (uint8_t)(n >> 16),      (uint8_t)(n >> 8),
-		                  (uint8_t)n,              (uint8_t)type,
-		                  (uint8_t)flags,          (uint8_t)(stream >> 24 & 127),
-		                  (uint8_t)(stream >> 16), (uint8_t)(stream >> 8),
-		                  (uint8_t)stream };
+	const uint8_t head[9] = {
+		(uint8_t)(n >> 16),      (uint8_t)(n >> 8),      (uint8_t)n,
+		(uint8_t)type,           (uint8_t)flags,         (uint8_t)(stream >> 24 & 127),
+		(uint8_t)(stream >> 16), (uint8_t)(stream >> 8), (uint8_t)stream
+	};
 
 	if (!room(c, n))
 		return;
@@ -127,8 +137,9 @@ static void number(struct conn *c, int type, uint32_t stream, uint32_t value)
 
 static void setting(struct conn *c, uint16_t id, uint32_t value)
 {
-	const uint8_t b[6] = { (uint8_t)(id >> 8),     (uint8_t)id,          (uint8_t)(value >> 24),
-		               (uint8_t)(value >> 16), (uint8_t)(value >> 8), (uint8_t)value };
+	const uint8_t b[6] = { (uint8_t)(id >> 8),     (uint8_t)id,
+		               (uint8_t)(value >> 24), (uint8_t)(value >> 16),
+		               (uint8_t)(value >> 8),  (uint8_t)value };
 
 	frame(c, SETTINGS, 0, 0, b, 6);
 }
@@ -238,7 +249,8 @@ static void hpack_bomb(struct conn *c)
 
 	if (c->turn == 0) {
 		b[n++] = 0x40;
-		memcpy(b + n, "\x01x\x7f\xa1\x1e", 5); /* a value of 4000 bytes: 127 + 0x21 + 0x1e * 128 */
+		memcpy(b + n, "\x01x\x7f\xa1\x1e",
+		       5); /* a value of 4000 bytes: 127 + 0x21 + 0x1e * 128 */
 		n += 5;
 		memset(b + n, 'a', 4000);
 		n += 4000;
@@ -322,7 +334,8 @@ static const struct kind kinds[] = {
 	{ "many-fields", "3,000 fields", many_fields, true, false, 0 },
 	{ "requests", "requests without a pause", many_requests, true, false, 0 },
 	{ "slow-heads", "HTTP/1.1 heads, a byte each second", slow_heads, false, false, 1 },
-	{ "slow-heads-http2", "HTTP/2 heads, a field each second", slow_heads_http2, true, false, 1 },
+	{ "slow-heads-http2", "HTTP/2 heads, a field each second", slow_heads_http2, true, false,
+	  1 },
 	{ "garbage", "noise, half of it after PROXY", garbage, false, false, 0 },
 };
 
@@ -491,7 +504,7 @@ int main(int argc, char **argv)
 		conns[i]->fd = -1;
 	}
 	run(strtod(argv[4], NULL));
-	printf("{\"connections\":%lu,\"refused\":%lu,\"sent\":%lu,\"goaways\":%lu}\n", made, refused,
-	       sent, goaways);
+	printf("{\"connections\":%lu,\"refused\":%lu,\"sent\":%lu,\"goaways\":%lu}\n", made,
+	       refused, sent, goaways);
 	return 0;
 }

@@ -37,9 +37,10 @@ struct conf_timeouts {
 	uint64_t response;
 	uint64_t tunnel;
 	uint64_t keep_alive;
-	uint64_t handshake;  /* of TLS, and of a PROXY header before it */
-	uint64_t half_close; /* after one side of a tunnel or TCP connection has ended its direction */
-	uint64_t session;    /* of UDP: without a datagram either way */
+	uint64_t handshake; /* of TLS, and of a PROXY header before it */
+	uint64_t
+	    half_close;   /* after one side of a tunnel or TCP connection has ended its direction */
+	uint64_t session; /* of UDP: without a datagram either way */
 };
 
 /* --- TLS ------------------------------------------------------------------------------------ */
@@ -73,7 +74,7 @@ struct conf_client_certs { /* what a client has to show */
 	struct str crl;    /* path, PEM; "": none */
 };
 
-struct conf_tls_host { /* what differs for a host */
+struct conf_tls_host {   /* what differs for a host */
 	struct str name; /* lower case; "admin.shop.test" or "*.shop.test" */
 	struct conf_client_certs clients;
 };
@@ -120,7 +121,7 @@ struct conf_issuer { /* an ACME authority and the account there */
 	struct str directory; /* URL */
 	struct str ca;        /* path, PEM: whom to trust as that server; "": the system's */
 	struct str email;
-	bool agree; /* to the authority's terms of service */
+	bool agree;                  /* to the authority's terms of service */
 	struct str eab_kid, eab_key; /* external account; "": none */
 	uint32_t challenge;          /* enum conf_acme_challenge */
 	uint32_t key;                /* enum conf_acme_key, of certificates */
@@ -132,8 +133,8 @@ struct conf_issuer { /* an ACME authority and the account there */
 	struct str rfc2136_server_text;
 	struct conf_list dns_exec;
 	struct str dns_user;
-	uint64_t dns_wait;        /* for a record to be seen everywhere */
-	struct str dns_check;     /* resolver asked whether it is there; "": only dns_wait */
+	uint64_t dns_wait;    /* for a record to be seen everywhere */
+	struct str dns_check; /* resolver asked whether it is there; "": only dns_wait */
 	struct net_addr dns_check_address;
 };
 
@@ -192,10 +193,10 @@ struct conf_listener {
 	struct conf_http2 http2;
 	const struct net_cidr *accept_proxy; /* from here a PROXY header is expected */
 	uint32_t naccept_proxy;
-	bool redirect_https;     /* answers every request with a redirect there */
-	uint32_t redirect_port;  /* 443 */
-	struct str to;           /* tcp and udp: the pool; "": by `sni` alone */
-	uint32_t pool;           /* its index; CONF_NO_POOL */
+	bool redirect_https;              /* answers every request with a redirect there */
+	uint32_t redirect_port;           /* 443 */
+	struct str to;                    /* tcp and udp: the pool; "": by `sni` alone */
+	uint32_t pool;                    /* its index; CONF_NO_POOL */
 	const struct conf_sni_route *sni; /* tcp: by the ClientHello's name, first; by name */
 	uint32_t nsni;
 };
@@ -270,26 +271,26 @@ struct conf_check {
 	struct str expect_text; /* as configured */
 	struct str match;       /* the body must contain it; "": any */
 	struct conf_list exec;
-	struct str user;        /* of exec; "": the roles' user */
-	struct str send;        /* tcp: bytes sent once connected, escapes resolved; "": none */
-	struct str grpc;        /* service; "": the server as a whole */
-	uint32_t role;          /* redis, postgres: enum conf_check_role */
-	struct str login;       /* redis, postgres, mysql: user; "": see its row */
-	struct str database;    /* postgres; "": "postgres" */
-	struct str password;    /* redis, postgres, mysql; "": none */
-	struct str dns;         /* name asked for */
-	struct str dns_type;    /* "A" */
-	uint64_t expiry;        /* tls: certificate valid for at least so long; 0: at all */
-	uint32_t over_tls;      /* enum conf_check_tls */
+	struct str user;          /* of exec; "": the roles' user */
+	struct str send;          /* tcp: bytes sent once connected, escapes resolved; "": none */
+	struct str grpc;          /* service; "": the server as a whole */
+	uint32_t role;            /* redis, postgres: enum conf_check_role */
+	struct str login;         /* redis, postgres, mysql: user; "": see its row */
+	struct str database;      /* postgres; "": "postgres" */
+	struct str password;      /* redis, postgres, mysql; "": none */
+	struct str dns;           /* name asked for */
+	struct str dns_type;      /* "A" */
+	uint64_t expiry;          /* tls: certificate valid for at least so long; 0: at all */
+	uint32_t over_tls;        /* enum conf_check_tls */
 	struct conf_pool_tls tls; /* of the check alone; see conf_check_tls */
-	uint32_t port;          /* 0: the server's own */
-	uint64_t interval;      /* 2s */
-	uint64_t fast_interval; /* while a change is in the making; 0: interval */
-	uint64_t down_interval; /* while down; 0: interval */
-	uint64_t timeout;       /* 1s */
-	uint32_t rise;          /* 2 */
-	uint32_t fall;          /* 3 */
-	uint32_t jitter;        /* percent of the interval, 10 */
+	uint32_t port;            /* 0: the server's own */
+	uint64_t interval;        /* 2s */
+	uint64_t fast_interval;   /* while a change is in the making; 0: interval */
+	uint64_t down_interval;   /* while down; 0: interval */
+	uint64_t timeout;         /* 1s */
+	uint32_t rise;            /* 2 */
+	uint32_t fall;            /* 3 */
+	uint32_t jitter;          /* percent of the interval, 10 */
 };
 
 /* "tcp", "http" … */

@@ -46,9 +46,11 @@ const char *redo_text(enum redo redo)
 	X(response, "60s", 1 * MS, \
 	  "for a response's head, and between two parts of its body; else 504") \
 	X(handshake, "10s", 1 * MS, "for the handshake of TLS, and for a PROXY header before it") \
-	X(tunnel, "1h", 1 * MS, "without a byte either way on an upgraded (WebSocket) or TCP connection") \
+	X(tunnel, "1h", 1 * MS, \
+	  "without a byte either way on an upgraded (WebSocket) or TCP connection") \
 	X(half_close, "30s", 1 * MS, \
-	  "without a byte on a tunnel or TCP connection of which one side has ended its direction") \
+	  "without a byte on a tunnel or TCP connection of which one side has ended its " \
+	  "direction") \
 	X(session, "30s", 1 * MS, "without a datagram either way after which a UDP session ends") \
 	X(keep_alive, "60s", 1 * MS, "that an idle connection is kept open for its next request")
 
@@ -154,8 +156,9 @@ static const struct row listener_rows[] = {
 	         "IPv6, or unix:PATH." },
 	{ "protocol", &type_choice, OF(conf_listener, protocol), .def = "http",
 	  .choices = protocols, .redo = REDO_BIND,
-	  .doc = "What is spoken there: http, whose requests are routed; tcp, connections, and udp, "
-	         "datagrams, that are passed on as they are." },
+	  .doc =
+	      "What is spoken there: http, whose requests are routed; tcp, connections, and udp, "
+	      "datagrams, that are passed on as they are." },
 	{ "tcp", &type_group, .sub = &schema_listener_tcp, .flags = ROW_INLINE },
 	{ "mode", &type_mode, OF(conf_listener, mode), .max = 0777, .def = "0666",
 	  .redo = REDO_BIND, .doc = "File mode of unix sockets." },
@@ -378,8 +381,9 @@ static const struct row pool_rows[] = {
 	  .doc = "TLS towards the servers." },
 	{ "send_proxy", &type_choice, OF(conf_pool, send_proxy), .def = "off",
 	  .choices = schema_send_proxy, .redo = REDO_POOL,
-	  .doc = "Begins each connection with a PROXY header, version 1 or 2, that tells the server "
-	         "the client's address; such connections are not shared by clients." },
+	  .doc =
+	      "Begins each connection with a PROXY header, version 1 or 2, that tells the server "
+	      "the client's address; such connections are not shared by clients." },
 	{ "timeouts", &type_group, OF(conf_pool, timeouts), .sub = &other_timeouts,
 	  .flags = ROW_OPTIONAL, .doc = "Override the listener's." },
 	{ "error_pages", &type_pages, OF(conf_pool, pages), WITH(conf_pool, npages),

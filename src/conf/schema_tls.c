@@ -41,8 +41,9 @@ static const struct row cert_rows[] = {
 	  .doc = "File with an OCSP answer to be stapled, DER; unless set the certificate's path "
 	         "with .ocsp, where there is such a file." },
 	{ "dir", &type_path, OF(conf_cert, dir), .redo = REDO_LISTENER, .flags = ROW_OPTIONAL,
-	  .doc = "Folder whose pairs are all served: NAME.pem, .crt or .cert with NAME.key, or both "
-	         "in NAME.pem, and folders that hold fullchain.pem and privkey.pem. It is watched." },
+	  .doc =
+	      "Folder whose pairs are all served: NAME.pem, .crt or .cert with NAME.key, or both "
+	      "in NAME.pem, and folders that hold fullchain.pem and privkey.pem. It is watched." },
 	{ "acme", &type_text, OF(conf_cert, acme), .check = value_is_name, .redo = REDO_LISTENER,
 	  .flags = ROW_OPTIONAL,
 	  .doc = "Got from this issuer of the map \"acme\", and renewed, for the names in "
@@ -50,8 +51,8 @@ static const struct row cert_rows[] = {
 	{ "internal", &type_internal, .redo = REDO_LISTENER,
 	  .doc = "Signed by an authority of this node's own, for labs and demos: for the hosts of "
 	         "the routes, the names of nodes and \"localhost\"." },
-	{ "hosts", &type_list, OF(conf_cert, hosts), .check = value_is_host,
-	  .redo = REDO_LISTENER, .flags = ROW_ONE | ROW_LOWER,
+	{ "hosts", &type_list, OF(conf_cert, hosts), .check = value_is_host, .redo = REDO_LISTENER,
+	  .flags = ROW_ONE | ROW_LOWER,
 	  .doc = "Names: all of one certificate of \"acme\", further ones of \"internal\"." },
 	END
 };
@@ -73,8 +74,8 @@ static void cert_refuse(struct load *l, const struct node *n, const char *with,
 		const struct node *child = node_get(n, *keys);
 
 		if (child) {
-			problem_error(l->problems, child->key_at,
-			              "\"%s\" does not go with \"%s\"", *keys, with);
+			problem_error(l->problems, child->key_at, "\"%s\" does not go with \"%s\"",
+			              *keys, with);
 		}
 	}
 }
@@ -116,8 +117,14 @@ static void cert_finish(struct load *l, const struct node *n, void *object)
 }
 
 const struct rows schema_cert = {
-	"certificate", sizeof(struct conf_cert), cert_rows, cert_read, NULL,
-	"{\"const\": \"internal\"}", "internal", cert_finish,
+	"certificate",
+	sizeof(struct conf_cert),
+	cert_rows,
+	cert_read,
+	NULL,
+	"{\"const\": \"internal\"}",
+	"internal",
+	cert_finish,
 	.doc = "The first one is shown to clients that name no host, or one that no certificate is "
 	       "for. Among those for a host an exact name wins over a wildcard; of RSA and ECDSA "
 	       "the client's choice is served."
@@ -131,8 +138,8 @@ static const struct row client_rows[] = {
 	{ "mode", &type_choice, OF(conf_client_certs, mode), .def = "off", .choices = modes,
 	  .redo = REDO_LISTENER,
 	  .doc = "Whether clients are asked for a certificate, and served without one." },
-	{ "ca", &type_path, OF(conf_client_certs, ca), .redo = REDO_LISTENER,
-	  .flags = ROW_OPTIONAL, .doc = "File with the authorities that may have signed it, PEM." },
+	{ "ca", &type_path, OF(conf_client_certs, ca), .redo = REDO_LISTENER, .flags = ROW_OPTIONAL,
+	  .doc = "File with the authorities that may have signed it, PEM." },
 	{ "crl", &type_path, OF(conf_client_certs, crl), .redo = REDO_LISTENER,
 	  .flags = ROW_OPTIONAL, .doc = "File with their lists of revoked certificates, PEM." },
 	END
@@ -175,14 +182,10 @@ static void client_finish(struct load *l, const struct node *n, void *object)
 	}
 }
 
-static const struct rows client_certs = { "client certificates",
-	                                  0,
-	                                  client_rows,
-	                                  client_read,
-	                                  client_print,
-	                                  "{\"enum\": [false, \"off\"]}",
-	                                  "off",
-	                                  client_finish };
+static const struct rows client_certs = {
+	"client certificates",          0,     client_rows,  client_read, client_print,
+	"{\"enum\": [false, \"off\"]}", "off", client_finish
+};
 
 /* --- of a listener ---------------------------------------------------------------------------- */
 
@@ -289,9 +292,9 @@ static const struct row tls_rows[] = {
 	         "sessions. It is watched. Unless set a node makes its own." },
 	{ "ticket_rotation", &type_duration, OF(conf_tls, ticket_rotation), .min = 1 * S,
 	  .max = 7 * DAY, .def = "12h", .redo = REDO_LISTENER, .flags = ROW_WIDE,
-	  .doc = "How often a node makes a new key of its own; the one before goes on decrypting." },
-	{ "strict_sni", &type_bool, OF(conf_tls, strict_sni), .def = "false",
-	  .redo = REDO_LISTENER,
+	  .doc =
+	      "How often a node makes a new key of its own; the one before goes on decrypting." },
+	{ "strict_sni", &type_bool, OF(conf_tls, strict_sni), .def = "false", .redo = REDO_LISTENER,
 	  .doc = "Refuse clients that name no host, or one that no certificate is for." },
 	{ "client_certificates", &type_group, OF(conf_tls, clients), .sub = &client_certs,
 	  .doc = "What clients have to show." },
@@ -365,11 +368,6 @@ static void tls_finish(struct load *l, const struct node *n, void *object)
 	verify_tls_names(l, t, n);
 }
 
-const struct rows schema_tls = { "TLS",
-	                         0,
-	                         tls_rows,
-	                         tls_read,
-	                         tls_print,
-	                         "{\"enum\": [\"internal\", false]}",
-	                         "internal",
-	                         tls_finish };
+const struct rows schema_tls = { "TLS",      0,         tls_rows,
+	                         tls_read,   tls_print, "{\"enum\": [\"internal\", false]}",
+	                         "internal", tls_finish };

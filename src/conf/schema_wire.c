@@ -25,7 +25,8 @@ static const struct row http2_rows[] = {
 	  .doc = "Bytes of a request's body that a client may send ahead." },
 	{ "max_resets", &type_count, OF(conf_http2, max_resets), .min = 10, .max = 1000000,
 	  .def = "200", .redo = REDO_LISTENER,
-	  .doc = "Requests that a client may give up within 10 s, before its connection is ended." },
+	  .doc =
+	      "Requests that a client may give up within 10 s, before its connection is ended." },
 	END
 };
 
@@ -48,9 +49,8 @@ static bool http2_print(struct str key, const void *object, struct emit *o)
 	return !on;
 }
 
-const struct rows schema_http2 = { "HTTP/2",    0,
-	                           http2_rows,  http2_read,
-	                           http2_print, "{\"type\": \"boolean\"}",
+const struct rows schema_http2 = { "HTTP/2",        0,           http2_rows,
+	                           http2_read,      http2_print, "{\"type\": \"boolean\"}",
 	                           "true or false", NULL };
 
 /* --- towards servers -------------------------------------------------------------------------- */
@@ -74,7 +74,8 @@ const struct row schema_pool_tls_rows[] = {
 	{ "min_version", &type_tls_version, OF(conf_pool_tls, min_version), .def = "1.2",
 	  .choices = versions, .redo = REDO_SERVER, .doc = "Oldest version of TLS." },
 	{ "resumption", &type_bool, OF(conf_pool_tls, resumption), .def = "true",
-	  .redo = REDO_SERVER, .doc = "Whether sessions are resumed, which saves both sides work." },
+	  .redo = REDO_SERVER,
+	  .doc = "Whether sessions are resumed, which saves both sides work." },
 	END
 };
 

@@ -101,8 +101,8 @@ static struct str beside(struct load *l, const struct node *n, struct str path)
 	if (!real) {
 		return path;
 	}
-	full = str_from(arena_printf(l->arena, "%s/%s", strcmp(real, "/") == 0 ? "" : real,
-	                             path.s));
+	full =
+	    str_from(arena_printf(l->arena, "%s/%s", strcmp(real, "/") == 0 ? "" : real, path.s));
 	free(real);
 	return full.s ? full : path;
 }
@@ -165,8 +165,8 @@ static void version_walk(const struct row *row, void *object, struct walk *w)
 	type_choice.walk(row, object, w);
 }
 
-const struct row_type type_tls_version = { "a version", version_read, version_print,
-	                                   version_schema, version_walk };
+const struct row_type type_tls_version = { "a version", version_read, version_print, version_schema,
+	                                   version_walk };
 
 /* --- `internal: true` of a certificate -------------------------------------------------------- */
 

@@ -10,8 +10,9 @@
 #include "core/certs_helper.h"
 #include "core/parent.h"
 
-#define EVENTS_MAX 200 /* of one kind in one go: a folder of thousands must not fill the journal \
-	                */
+#define EVENTS_MAX \
+	200 /* of one kind in one go: a folder of thousands must not fill the journal \
+	     */
 
 /* By what a line is found again. */
 static int compare(const void *a, const void *b)

@@ -292,8 +292,8 @@ static void list_proxy(const struct parent *p, const struct generation *g, bool 
 		const struct conf_listener *c = &g->conf->listeners[i];
 
 		for (uint32_t k = 0; !logs_only && k < c->nbind; k++)
-			add(l, ROLE_FD_LISTEN, i, (uint16_t)k, listen_fd(&p->sockets, &c->bind[k],
-			              c->protocol == PROTOCOL_UDP));
+			add(l, ROLE_FD_LISTEN, i, (uint16_t)k,
+			    listen_fd(&p->sockets, &c->bind[k], c->protocol == PROTOCOL_UDP));
 		add(l, ROLE_FD_ACCESS_LOG, i, 0, g->logs[i]);
 	}
 }

@@ -15,7 +15,7 @@ struct listen_socket {
 	TAILQ_ENTRY(listen_socket) link;
 	struct net_addr addr;
 	bool datagrams; /* of UDP, whose ports are others than those of TCP */
-	int fd; /* -1: closed for now (crash loop) */
+	int fd;         /* -1: closed for now (crash loop) */
 	bool wanted;
 };
 
@@ -32,7 +32,8 @@ void listen_init(struct listen_set *s);
 int listen_open(struct listen_set *s, const struct conf *c, char *why, size_t why_size);
 /* The descriptor of an address; -1 when there is none. */
 int listen_fd(const struct listen_set *s, const struct net_addr *a, bool datagrams);
-/* Takes a socket, of either kind, over from a role of an earlier parent; a second one of that address is closed. */
+/* Takes a socket, of either kind, over from a role of an earlier parent; a second one of that
+ * address is closed. */
 int listen_adopt(struct listen_set *s, const struct net_addr *a, int fd);
 /* Shuts down, in every process that holds them, and closes the sockets that c does not name;
  * c NULL: all. */

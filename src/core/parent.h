@@ -33,7 +33,7 @@ struct generation {
 	int image;
 	int certs;       /* the store of certificates; -1: none */
 	int certs_files; /* the part of it for check */
-	int *logs; /* access log of each listener; -1: none */
+	int *logs;       /* access log of each listener; -1: none */
 	uint32_t nlogs;
 };
 
@@ -91,11 +91,11 @@ struct child {
 	bool draining;
 	bool asked; /* PREPARE or COMMIT is with it */
 	bool prepared;
-	bool yielding;    /* YIELD is with it */
+	bool yielding;     /* YIELD is with it */
 	uint32_t certs_id; /* CERTS is with it; 0: not */
-	uint64_t born;    /* monotonic; 0: before this parent */
-	uint64_t pulse;   /* last sign of life */
-	uint64_t kill_at; /* when to SIGKILL it; 0: not */
+	uint64_t born;     /* monotonic; 0: before this parent */
+	uint64_t pulse;    /* last sign of life */
+	uint64_t kill_at;  /* when to SIGKILL it; 0: not */
 	const char *kill_why;
 	char why[200]; /* what it said before it ended */
 };

@@ -19,9 +19,9 @@ enum role_fd_kind {
 	ROLE_FD_CONTROL,    /* TCP listening socket of control.bind; to control */
 	ROLE_FD_SOCKET,     /* listening control socket; to control */
 	ROLE_FD_NOTIFY,     /* eventfd on which proxy tells check of passive failures; to both */
-	ROLE_FD_CERTS,      /* sealed store of certificates and keys (tls/store.h); to proxy, check */
-	ROLE_FD_STATES,     /* eventfd on which check tells vrrp that a state changed; to both */
-	ROLE_FD_PING,       /* ICMP socket, sub 4 or 6; to check where it has ping checks */
+	ROLE_FD_CERTS,  /* sealed store of certificates and keys (tls/store.h); to proxy, check */
+	ROLE_FD_STATES, /* eventfd on which check tells vrrp that a state changed; to both */
+	ROLE_FD_PING,   /* ICMP socket, sub 4 or 6; to check where it has ping checks */
 };
 
 struct role_fd {
@@ -60,7 +60,8 @@ struct role_ops {
 	bool realtime;         /* runs before all others where that is permitted */
 	bool overlaps;         /* on upgrade its successor is made ready before it ends */
 	uint64_t capabilities; /* that it keeps, bits as in capabilities(7); 0: none */
-	const char *folder; /* in the state folder, its own: the parent makes it, 0700; NULL: none */
+	const char
+	    *folder; /* in the state folder, its own: the parent makes it, 0700; NULL: none */
 	/* Whether a node with this configuration needs it; NULL: always. One that a reload no
 	 * longer needs commits the configuration that does without it, then gets DRAIN. Parent. */
 	bool (*wanted)(const struct conf *c);

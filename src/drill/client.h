@@ -79,8 +79,8 @@ uint16_t drill_client_name(struct drill_client *c, struct str name);
 /* What an errno of a socket means to a user. */
 enum drill_error drill_client_error(int err);
 
-/* Whether a connection that stands can be asked on: OK; ERR_AGAIN: after further events; else it has
- * failed. Begins TLS where that is wanted. */
+/* Whether a connection that stands can be asked on: OK; ERR_AGAIN: after further events; else it
+ * has failed. Begins TLS where that is wanted. */
 int drill_client_greet(struct drill_client *c, struct stream *s);
 
 /* --- client_conn.c */

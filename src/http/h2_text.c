@@ -346,7 +346,8 @@ static enum h2_fault take_length(struct h2_text *t, struct str name, struct str 
 	return add_line(t, name, value);
 }
 
-/* RFC 9113, 8.3.1: Host and :authority are compared as the scheme has them: without its own port. */
+/* RFC 9113, 8.3.1: Host and :authority are compared as the scheme has them: without its own port.
+ */
 static struct str without_port(const struct h2_text *t, struct str host)
 {
 	const bool https = http_same(t->pseudo[H2_SCHEME], STR("https"));
@@ -369,8 +370,7 @@ static enum h2_fault take_host(struct h2_text *t, struct str name, struct str va
 		return H2_FAULT_BAD_AUTHORITY;
 	t->hosted = true;
 	if (is_there(t, H2_AUTHORITY)) /* RFC 9113, 8.3.1 */
-		return http_same(without_port(t, value),
-		                 without_port(t, t->pseudo[H2_AUTHORITY]))
+		return http_same(without_port(t, value), without_port(t, t->pseudo[H2_AUTHORITY]))
 		           ? H2_FAULT_NONE
 		           : H2_FAULT_OTHER_HOST;
 	t->host = true;

@@ -114,8 +114,8 @@ struct ipc_list {
 
 /* LISTED, with a memory file each: rows as JSON objects with a comma between two. */
 struct ipc_listed {
-	uint32_t rows;  /* in the files */
-	uint32_t found; /* there were so many */
+	uint32_t rows;   /* in the files */
+	uint32_t found;  /* there were so many */
 	uint32_t silent; /* proxies that did not answer */
 };
 

@@ -17,9 +17,9 @@ int net_listen(const struct net_addr *a, int backlog, unsigned mode);
 int net_listen_absent(const struct net_addr *a, int backlog);
 
 /*
- * The same for datagrams: bound, and telling of each datagram to which address it came. absent as in
- * net_listen_absent. net_connect_datagrams: connected, so that only that peer is heard and errors
- * that the network reports are told.
+ * The same for datagrams: bound, and telling of each datagram to which address it came. absent as
+ * in net_listen_absent. net_connect_datagrams: connected, so that only that peer is heard and
+ * errors that the network reports are told.
  */
 int net_bind_datagrams(const struct net_addr *a, bool absent);
 int net_connect_datagrams(const struct net_addr *a);

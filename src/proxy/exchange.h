@@ -53,8 +53,8 @@ struct exchange {
 	bool enchunk;        /* the response's payload gets chunks for its client */
 	bool holds;          /* `hold` has all of the body that was sent, for another attempt */
 	bool grpc;           /* the request's Content-Type is gRPC's */
-	bool sensitive;      /* a field of the request came as never to be indexed (RFC 7541, 6.2.3) */
-	bool rsensitive;     /* the same of the response */
+	bool sensitive;  /* a field of the request came as never to be indexed (RFC 7541, 6.2.3) */
+	bool rsensitive; /* the same of the response */
 	uint8_t unprocessed; /* attempts that the server said it did nothing of */
 	bool raw;            /* a TCP connection: no request; ends before head_space */
 	const struct front_ops *front;
@@ -66,10 +66,10 @@ struct exchange {
 	const struct conf_listener *lconf;
 	const struct conf_route *route; /* NULL: none found */
 	struct pool *pool;
-	struct server *server; /* of the present attempt */
+	struct server *server;       /* of the present attempt */
 	struct http2_stream *stream; /* the client's, by HTTP/2; else NULL */
-	struct upstream *up;   /* HTTP/1.1: the connection; NULL between attempts */
-	struct up_stream *up2; /* HTTP/2: the stream; NULL between attempts */
+	struct upstream *up;         /* HTTP/1.1: the connection; NULL between attempts */
+	struct up_stream *up2;       /* HTTP/2: the stream; NULL between attempts */
 	struct loop_timer timer;
 	TAILQ_ENTRY(exchange) link; /* thread's exchanges, the oldest first */
 	union {
@@ -106,9 +106,9 @@ struct exchange {
 	unsigned attempts;
 	unsigned ntried;
 	struct server *tried[EXCHANGE_TRIED];
-	uint8_t last_fail; /* enum fail_why */
+	uint8_t last_fail;   /* enum fail_why */
 	uint32_t reset_code; /* with FAIL_STREAM: the error code of the server's RST_STREAM */
-	char *reason;      /* of an error answer or an abort, for the log; malloc'ed */
+	char *reason;        /* of an error answer or an abort, for the log; malloc'ed */
 
 	char *head; /* request head for the server; head_space or malloc'ed */
 	uint32_t head_len;
@@ -190,7 +190,8 @@ bool request_pump(struct exchange *x);
 ssize_t request_scan(struct exchange *x, struct str data);
 
 /* response.c: for backs. The response's bytes until its final head is there, with what of the body
- * follows it; from a back that is not framed whole heads and payload, end: the response is whole. */
+ * follows it; from a back that is not framed whole heads and payload, end: the response is whole.
+ */
 void response_heads(struct exchange *x, struct str data, bool end);
 /* The body: as it lies on the wire from a framed back, else its payload; end: the last of it. */
 void response_body(struct exchange *x, struct str data, bool end);

@@ -40,8 +40,8 @@ struct front_ops {
 	 */
 	bool (*head)(struct exchange *x, const struct http_head *h, struct str data, bool end);
 	bool (*data)(struct exchange *x, struct str data, bool end);
-	/* Not framed: "name: value\r\n" lines, of which those are left out that may not be trailers;
-	 * the response is whole with them. Else NULL. */
+	/* Not framed: "name: value\r\n" lines, of which those are left out that may not be
+	 * trailers; the response is whole with them. Else NULL. */
 	bool (*trailers)(struct exchange *x, struct str lines);
 	/* An answer of our own, a whole HTTP/1.1 message. */
 	void (*page)(struct exchange *x, struct str text);
@@ -73,8 +73,8 @@ struct back_ops {
 	int (*send)(struct exchange *x, struct str body, bool end);
 	/* More of the body. OK, or an error: the server takes no more. */
 	int (*data)(struct exchange *x, struct str data, bool end);
-	/* Not framed: "name: value\r\n" lines, of which those are left out that may not be trailers;
-	 * the request is whole with them. As data. Else NULL. */
+	/* Not framed: "name: value\r\n" lines, of which those are left out that may not be
+	 * trailers; the request is whole with them. As data. Else NULL. */
 	int (*trailers)(struct exchange *x, struct str lines);
 	/* Whether the server has taken all that was given; else an event will call request_pump. */
 	bool (*room)(const struct exchange *x);

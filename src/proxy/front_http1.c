@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client's side of an exchange on an HTTP/1.1 connection. Proxy role, one worker thread each. */
+/* The client's side of an exchange on an HTTP/1.1 connection. Proxy role, one worker thread each.
+ */
 #include "base/check.h"
 #include "base/err.h"
 #include "proxy/exchange.h"

@@ -84,8 +84,8 @@ struct http2_ids {
 	uint32_t top; /* the last that the client opened */
 	uint64_t early[4];
 	uint64_t doomed[4]; /* their RST_STREAM is in what was read */
-	uint32_t skip; /* bytes until the next frame */
-	uint8_t have;  /* of its head */
+	uint32_t skip;      /* bytes until the next frame */
+	uint8_t have;       /* of its head */
 	uint8_t head[9];
 };
 

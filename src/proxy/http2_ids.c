@@ -58,7 +58,8 @@ void http2_ids_look(struct http2 *h, uint8_t type, uint32_t id)
 	if (nghttp2_session_find_stream(h->ng, (int32_t)id) != NULL || may_come(ids, id))
 		return;
 	if (type == NGHTTP2_HEADERS) /* RFC 9113, 5.1.1 */
-		http2_violation(h, NGHTTP2_PROTOCOL_ERROR, "number of a stream that was used before");
+		http2_violation(h, NGHTTP2_PROTOCOL_ERROR,
+		                "number of a stream that was used before");
 	else /* RFC 9113, 6.1; as an error of the connection: 5.4.1 */
 		http2_violation(h, NGHTTP2_STREAM_CLOSED, "data for a stream that is over");
 }

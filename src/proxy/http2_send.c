@@ -159,8 +159,8 @@ static void look_at(struct http2 *h, const uint8_t *frame, size_t len)
 {
 	if (len == 13 && frame[3] == NGHTTP2_RST_STREAM) {
 		http2_ids_reset(&h->ids, http2_number(frame + 5));
-		/* RFC 9113, 6.9.2: a window that SETTINGS lift too far concerns the connection, which
-		 * nghttp2 does not say. */
+		/* RFC 9113, 6.9.2: a window that SETTINGS lift too far concerns the connection,
+		 * which nghttp2 does not say. */
 		if (http2_number(frame + 9) == NGHTTP2_FLOW_CONTROL_ERROR)
 			http2_violation(h, NGHTTP2_FLOW_CONTROL_ERROR, "flow control was broken");
 	}

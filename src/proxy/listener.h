@@ -15,10 +15,10 @@ struct listener {
 	struct stat_block *stat;
 	struct wire_block *wire;
 	_Atomic uint32_t *connections; /* of all threads */
-	struct tls_server *tls; /* NULL: clear text */
-	char *hsts;             /* the field's line; NULL: none */
-	uint64_t tls_said;      /* when a failed handshake was last told of */
-	unsigned tls_unsaid;    /* failures since then */
+	struct tls_server *tls;        /* NULL: clear text */
+	char *hsts;                    /* the field's line; NULL: none */
+	uint64_t tls_said;             /* when a failed handshake was last told of */
+	unsigned tls_unsaid;           /* failures since then */
 	uint64_t inode;
 	uint16_t port;
 	uint64_t said_at; /* when a refusal was last logged, and how many were not since */

@@ -40,7 +40,7 @@ struct thread {
 	uint64_t wanted, acked; /* hand-overs */
 	bool listing;           /* the proxy's list is to be filled in */
 
-	struct view *view;          /* of the present configuration */
+	struct view *view;                /* of the present configuration */
 	TAILQ_HEAD(, exchange) exchanges; /* the oldest first */
 	bool closing;               /* retired or draining: each answer is a client's last here */
 	struct client_list clients; /* all of them, the longest idle first among the idle */
@@ -65,7 +65,7 @@ struct thread {
 	uint64_t udp_key[2];   /* of the hash of their tables */
 	struct slab session_slab;
 	STAILQ_HEAD(, udp_session) dead_sessions;
-	struct slab raw_slab; /* exchanges without a request */
+	struct slab raw_slab;    /* exchanges without a request */
 	struct up_thread *up;    /* HTTP/2 to servers; NULL: not used yet */
 	struct loop_task reaper; /* frees, after the turn, what ended in it */
 	STAILQ_HEAD(, exchange) dead_exchanges;
@@ -107,7 +107,7 @@ struct proxy {
 	int notify; /* eventfd: passive failures for check; -1: none */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct list *list; /* under the lock: what threads with `listing` fill in */
+	struct list *list;      /* under the lock: what threads with `listing` fill in */
 	struct loop_timer tick; /* main thread: lets configurations go, ends when drained */
 	const struct role_conf *unused[64]; /* configurations that no thread uses any more */
 	unsigned nunused;

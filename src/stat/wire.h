@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Counters of a listener that belong to its protocols rather than to requests: TLS, HTTP/2, PROXY
- * headers, UDP. As stat_block: one block for each thread of each proxy, written by that thread only.
+ * headers, UDP. As stat_block: one block for each thread of each proxy, written by that thread
+ * only.
  */
 #ifndef STAT_WIRE_H
 #define STAT_WIRE_H
@@ -10,11 +11,13 @@
 
 /* One counter each: name of its series (holdfast_listener_…) and help. */
 #define WIRE_ROWS(X) \
-	X(TLS_HANDSHAKES, "tls_handshakes_total", "TLS handshakes completed, resumed ones included") \
+	X(TLS_HANDSHAKES, "tls_handshakes_total", \
+	  "TLS handshakes completed, resumed ones included") \
 	X(TLS_RESUMED, "tls_resumed_total", "TLS handshakes that resumed a session") \
 	X(TLS_FAILED, "tls_failed_total", "TLS handshakes that failed") \
 	X(H2_CONNECTIONS, "http2_connections_total", "connections that spoke HTTP/2") \
-	X(H2_ERRORS, "http2_errors_total", "HTTP/2 connections ended for a violation of the protocol") \
+	X(H2_ERRORS, "http2_errors_total", \
+	  "HTTP/2 connections ended for a violation of the protocol") \
 	X(H2_RESETS, "http2_resets_total", "HTTP/2 streams reset by their clients") \
 	X(FLOOD_RESET, "http2_flood_reset_total", \
 	  "HTTP/2 connections ended because streams were opened and reset too fast") \
@@ -29,7 +32,8 @@
 	  "HTTP/2 connections ended because they let data wait behind closed windows, or opened " \
 	  "them byte by byte") \
 	X(PROXY_HEADERS, "proxy_headers_total", "PROXY headers taken") \
-	X(PROXY_REFUSED, "proxy_headers_refused_total", "connections ended for a bad PROXY header") \
+	X(PROXY_REFUSED, "proxy_headers_refused_total", \
+	  "connections ended for a bad PROXY header") \
 	X(UDP_SESSIONS, "udp_sessions_total", "UDP sessions begun") \
 	X(UDP_DROPPED, "udp_dropped_total", "datagrams that could not be passed on")
 

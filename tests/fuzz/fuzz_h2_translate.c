@@ -14,10 +14,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct str names[] = {
-	STR(":method"), STR(":scheme"), STR(":authority"), STR(":path"), STR(":status"),
-	STR(":protocol"), STR("host"), STR("content-length"), STR("transfer-encoding"),
-	STR("connection"), STR("cookie"), STR("te"), STR("trailer"), STR("upgrade"),
-	STR("keep-alive"), STR("expect"), STR("sec-websocket-key"), STR("x"),
+	STR(":method"),           STR(":scheme"),    STR(":authority"), STR(":path"),
+	STR(":status"),           STR(":protocol"),  STR("host"),       STR("content-length"),
+	STR("transfer-encoding"), STR("connection"), STR("cookie"),     STR("te"),
+	STR("trailer"),           STR("upgrade"),    STR("keep-alive"), STR("expect"),
+	STR("sec-websocket-key"), STR("x"),
 };
 static const struct http_limits limits = { 1024, 2048, 20 };
 static const char key[H2_TEXT_KEY_LEN + 1] = "AAAAAAAAAAAAAAAAAAAAAA==";
@@ -105,8 +106,7 @@ static void check_back(const struct http_head *h, bool end)
 	len = http_parse_request(&again, t.out, t.len, &more, &scanned);
 	CHECK(len == (int)t.len);
 	CHECK(str_eq(again.method_text, h->method_text) && str_eq(again.target, h->target));
-	CHECK(http_same(again.host, h->host) && again.body == h->body &&
-	      again.length == h->length);
+	CHECK(http_same(again.host, h->host) && again.body == h->body && again.length == h->length);
 }
 
 static void check_request(const struct h2_text *t, bool end)

@@ -5,8 +5,7 @@
 #include "base/clock.h"
 #include "conf_text.h"
 
-#define ON(x) \
-	"listeners:\n  web: { bind: \"*:443\", " x " }\n" POOL ROUTE
+#define ON(x)    "listeners:\n  web: { bind: \"*:443\", " x " }\n" POOL ROUTE
 #define TLS(x)   ON("tls: { certificates: [{ dir: /c }], " x " }")
 #define CERTS(x) ON("tls: { certificates: [" x "] }")
 #define TO(x) \
@@ -23,7 +22,8 @@ struct tls_case {
 static const struct tls_case cases[] = {
 	{ "internal", ON("tls: internal"), 0, 0, NULL },
 	{ "off", ON("tls: false"), 0, 0, NULL },
-	{ "on", ON("tls: true"), 1, 0, "f.yaml:2:30: error: \"tls\" needs \"certificates\", or is" },
+	{ "on", ON("tls: true"), 1, 0,
+	  "f.yaml:2:30: error: \"tls\" needs \"certificates\", or is" },
 	{ "word", ON("tls: yess"), 1, 0, "\"tls\" must be a map or internal" },
 	{ "empty", ON("tls: {}"), 1, 0, "\"tls\" has no \"certificates\"" },
 	{ "empty_list", CERTS(""), 1, 0, "f.yaml:2:46: error: \"certificates\" is an empty list" },
@@ -69,8 +69,7 @@ static const struct tls_case cases[] = {
 	{ "clients_off", TLS("client_certificates: off"), 0, 0, NULL },
 	{ "clients_on", TLS("client_certificates: on"), 1, 0, "must be a map or off" },
 	{ "clients_no_mode", TLS("client_certificates: { ca: /ca }"), 1, 0, "needs a \"mode\"" },
-	{ "clients_no_ca", TLS("client_certificates: { mode: require }"), 1, 0,
-	  "proves nothing" },
+	{ "clients_no_ca", TLS("client_certificates: { mode: require }"), 1, 0, "proves nothing" },
 	{ "clients", TLS("client_certificates: { mode: require, ca: /ca }"), 0, 0, NULL },
 	{ "host", TLS("hosts: { \"*.a.test\": { client_certificates: off } }"), 0, 0, NULL },
 	{ "host_capitals", TLS("hosts: { A.test: { client_certificates: off } }"), 1, 0,
@@ -179,9 +178,10 @@ static void test_shown(void **state)
 
 	(void)state;
 	conf_show(conf_of(t.l), false, &out);
-	assert_non_null(strstr(
-	    buf_cstr(&out), "certificates: [{ cert: /a.pem, key: /a.key, ocsp: /a.ocsp }, { dir: "
-	                    "/certs }, { internal: true, hosts: [lab.test, \"*.lab.test\"] }]\n"));
+	assert_non_null(
+	    strstr(buf_cstr(&out),
+	           "certificates: [{ cert: /a.pem, key: /a.key, ocsp: /a.ocsp }, { dir: "
+	           "/certs }, { internal: true, hosts: [lab.test, \"*.lab.test\"] }]\n"));
 	assert_non_null(strstr(buf_cstr(&out), "      min_version: 1.3\n"));
 	assert_non_null(strstr(buf_cstr(&out), "    redirect_https: 8443\n"));
 	buf_free(&out);

@@ -189,9 +189,9 @@ static void test_unpack_trailers(void **state)
 		http_chunked_init(&c);
 		while (!c.done) {
 			struct str payload, trailers;
-			ssize_t n = http_chunked_unpack(&c, data + pos,
-			                                MIN(step, sizeof(data) - 1 - pos), &payload,
-			                                &trailers);
+			ssize_t n =
+			    http_chunked_unpack(&c, data + pos, MIN(step, sizeof(data) - 1 - pos),
+			                        &payload, &trailers);
 
 			assert_true(n > 0);
 			strncat(body, payload.s ? payload.s : "", payload.len);
@@ -207,8 +207,8 @@ static void test_unpack_trailers(void **state)
 static void test_unpack_refuses(void **state)
 {
 	static const char *const bad[] = { "0\r\n: 1\r\n\r\n", "0\r\nA b: 1\r\n\r\n",
-		                           "0\r\nA\r\n\r\n", "0\r\nA: \x01\r\n\r\n",
-		                           "0\r\nA: 1\n\r\n", "0\r\n\rx" };
+		                           "0\r\nA\r\n\r\n",   "0\r\nA: \x01\r\n\r\n",
+		                           "0\r\nA: 1\n\r\n",  "0\r\n\rx" };
 	struct str payload, trailers;
 	struct http_chunked c;
 	char *many = test_malloc(3 + HTTP_MAX_TRAILERS + 1);

@@ -97,8 +97,9 @@ static int sealed(const void *bytes, size_t len)
 	int fd = memfd_create("x", MFD_ALLOW_SEALING);
 
 	assert_int_equal(write(fd, bytes, len), len);
-	assert_int_equal(
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS,
+	                       F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL),
+	                 0);
 	return fd;
 }
 
