@@ -101,9 +101,10 @@ static void http1_pump(struct exchange *x)
 	struct thread *t = x->thread;
 	struct upstream *u;
 	unsigned reads = 0;
+	size_t room;
 
 	while ((x->state == X_SENT || x->state == X_RESPONSE) && (u = x->up) != NULL &&
-	       u->s.readable && x->front->room(x)) {
+	       u->s.readable && (room = x->front->room(x)) > 0) {
 		size_t had = x->state == X_SENT ? x->rin.len : 0;
 		ssize_t n;
 
@@ -113,7 +114,7 @@ static void http1_pump(struct exchange *x)
 		}
 		if (had > 0)
 			memcpy(t->in, flow_str(&x->rin).s, had);
-		n = stream_recv(&u->s, t->in + had, THREAD_SCRATCH);
+		n = stream_recv(&u->s, t->in + had, MIN(room, (size_t)THREAD_SCRATCH));
 		if (n == ERR_AGAIN)
 			break;
 		if (n < 0) {

@@ -45,8 +45,9 @@ struct front_ops {
 	bool (*trailers)(struct exchange *x, struct str lines);
 	/* An answer of our own, a whole HTTP/1.1 message. */
 	void (*page)(struct exchange *x, struct str text);
-	/* Whether the client takes more now; else an event will call response_pump. */
-	bool (*room)(const struct exchange *x);
+	/* How many bytes of the response the client's side wants to be given now; 0: none, an event
+	 * will call response_pump. */
+	size_t (*room)(const struct exchange *x);
 	/* Whether all that was given is with the client's kernel; else an event of the front ends
 	 * an exchange in X_FLUSH. */
 	bool (*flushed)(const struct exchange *x);

@@ -70,9 +70,14 @@ static void http1_page(struct exchange *x, struct str text)
 		x->bytes_out += text.len;
 }
 
-static bool http1_room(const struct exchange *x)
+static bool http1_flushed(const struct exchange *x)
 {
 	return flow_empty(&x->client->s.out);
+}
+
+static size_t http1_room(const struct exchange *x)
+{
+	return http1_flushed(x) ? THREAD_SCRATCH : 0;
 }
 
 static bool http1_gone(const struct exchange *x)
@@ -132,7 +137,7 @@ const struct front_ops front_http1 = {
 	.data = http1_data,
 	.page = http1_page,
 	.room = http1_room,
-	.flushed = http1_room,
+	.flushed = http1_flushed,
 	.gone = http1_gone,
 	.cut = http1_cut,
 	.end = http1_end,

@@ -248,24 +248,38 @@ static void http2_page(struct exchange *x, struct str text)
 	out_ends(st);
 }
 
-/* Room for one more read of the server: within the bounds of the stream and the connection, or for
- * what can go out at once, so that streams that do not move never hold up one that does. */
-static bool http2_room(const struct exchange *x)
+/* Beyond the bounds of connection and thread: what can go out at once, so that streams that do not
+ * move never hold up one that does; and a response's head, which no window holds back. */
+static size_t room_beyond(const struct http2_stream *st)
+{
+	const struct http2 *h = st->h;
+	const int32_t all = nghttp2_session_get_remote_window_size(h->ng);
+	const int32_t own = nghttp2_session_get_stream_remote_window_size(h->ng, st->id);
+	const uint64_t window = (uint64_t)MAX(MIN(all, own), 0);
+
+	if (st->begun)
+		return (size_t)MIN(window, (uint64_t)THREAD_SCRATCH);
+	return HTTP2_FIRST + (size_t)(window > h->held ? window - h->held : 0);
+}
+
+static size_t http2_room(const struct exchange *x)
 {
 	struct http2_stream *st = x->stream;
 	struct http2 *h = st->h;
 	const size_t waiting = http2_waiting(st);
+	size_t room = 0;
 
-	if (!h->blocked && waiting < HTTP2_STREAM &&
-	    (h->held < HTTP2_HELD ||
-	     (waiting == 0 && nghttp2_session_get_remote_window_size(h->ng) > 0 &&
-	      (!st->begun || nghttp2_session_get_stream_remote_window_size(h->ng, st->id) > 0))))
-		return true;
-	if (!st->starved) {
+	if (!h->blocked && waiting < HTTP2_STREAM) {
+		if (h->held < HTTP2_HELD && h->ht->held < HTTP2_HELD_ALL)
+			room = THREAD_SCRATCH;
+		else if (waiting == 0 && !h->dirty) /* else first what there is goes out */
+			room = room_beyond(st);
+	}
+	if (room == 0 && !st->starved) {
 		st->starved = true;
 		h->nstarved++;
 	}
-	return false;
+	return room;
 }
 
 static bool http2_flushed(const struct exchange *x)

@@ -23,12 +23,14 @@
 
 #define HTTP2_PREFACE 24 /* bytes */
 
-#define HTTP2_IN       (64 * 1024)  /* of one read */
-#define HTTP2_OUT      (64 * 1024)  /* of one send, and one frame more */
-#define HTTP2_FRAME    (16 * 1024)  /* payload of a DATA frame at most */
-#define HTTP2_TURN     (256 * 1024) /* of responses that came in this turn */
-#define HTTP2_STREAM   (64 * 1024)  /* of a stream that wait: more makes servers wait */
-#define HTTP2_HELD     (256 * 1024) /* the same of all streams of a connection */
+#define HTTP2_IN       (64 * 1024)        /* of one read */
+#define HTTP2_OUT      (64 * 1024)        /* of one send, and one frame more */
+#define HTTP2_FRAME    (16 * 1024)        /* payload of a DATA frame at most */
+#define HTTP2_TURN     (256 * 1024)       /* of responses that came in this turn */
+#define HTTP2_STREAM   (64 * 1024)        /* of a stream that wait: more makes servers wait */
+#define HTTP2_HELD     (256 * 1024)       /* the same of all streams of a connection */
+#define HTTP2_HELD_ALL (16 * 1024 * 1024) /* the same of all connections of a thread */
+#define HTTP2_FIRST    4096 /* bytes of a response read for its head, where that much waits */
 #define HTTP2_MAX_HEAD (64 * 1024)
 #define HTTP2_HEAD_ALL (1024 * 1024) /* of fields that are decoded at all */
 
@@ -134,6 +136,7 @@ struct http2_thread {
 	struct http2_list hungry; /* take more than servers were asked for */
 	struct loop_task flush;
 	size_t nout, nturn;
+	uint64_t held;                  /* bytes of responses that wait, of all connections */
 	bool full;                      /* `out` does not hold the next frame */
 	uint64_t logged[WIRE_COUNTERS]; /* loop time of the last line for a kind */
 	char why[128];                  /* what nghttp2 said last of a violation */

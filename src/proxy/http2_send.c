@@ -34,6 +34,7 @@ int http2_put(struct http2_stream *st, struct str data)
 	if (data.len == 0)
 		return OK;
 	h->held += data.len;
+	ht->held += data.len;
 	if (!behind || data.len > sizeof(ht->turn) - ht->nturn || h->blocked)
 		return settle(st) == OK && flow_add(&st->out, data.s, data.len) == OK ? OK
 		                                                                      : ERR_NOMEM;
@@ -50,6 +51,7 @@ int http2_put(struct http2_stream *st, struct str data)
 void http2_drop(struct http2_stream *st)
 {
 	st->h->held -= http2_waiting(st);
+	st->h->ht->held -= http2_waiting(st);
 	flow_free(&st->out);
 	if (st->turn_len > 0)
 		st->h->nturn--;
@@ -116,6 +118,7 @@ static int send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *h
 	}
 	add(h->ht, head, 9);
 	h->held -= length;
+	h->ht->held -= length;
 	if (n > 0) {
 		add(h->ht, flow_str(&st->out).s, n);
 		flow_drop(&st->out, n);
@@ -235,8 +238,12 @@ void http2_feed_starved(struct http2 *h)
 		h->nstarved--;
 		/* Without room its time limit goes on: a client that only talks does not move it.
 		 */
-		if (st->x->front->room(st->x))
+		if (st->x->front->room(st->x) > 0) {
+			/* Others come first next time: beyond the bounds one of them has its turn. */
+			TAILQ_REMOVE(&h->streams, st, link);
+			TAILQ_INSERT_TAIL(&h->streams, st, link);
 			front_http2_room(st);
+		}
 	}
 }
 

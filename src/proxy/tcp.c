@@ -60,9 +60,14 @@ static void tcp_page(struct exchange *x, struct str text)
 	/* There is no language in which to tell the client: it sees a reset. */
 }
 
-static bool tcp_room(const struct exchange *x)
+static bool tcp_flushed(const struct exchange *x)
 {
 	return flow_empty(&x->client->s.out);
+}
+
+static size_t tcp_room(const struct exchange *x)
+{
+	return tcp_flushed(x) ? THREAD_SCRATCH : 0;
 }
 
 static bool tcp_gone(const struct exchange *x)
@@ -91,7 +96,7 @@ const struct front_ops front_tcp = {
 	.name = "TCP",
 	.page = tcp_page,
 	.room = tcp_room,
-	.flushed = tcp_room,
+	.flushed = tcp_flushed,
 	.gone = tcp_gone,
 	.cut = tcp_cut,
 	.end = tcp_end,

@@ -48,15 +48,16 @@ static bool pump_up(struct exchange *x, struct stream *server)
 static bool pump_down(struct exchange *x, struct stream *server)
 {
 	unsigned reads = 0;
+	size_t room;
 
-	while (server->readable && !server->eof && x->front->room(x)) {
+	while (server->readable && !server->eof && (room = x->front->room(x)) > 0) {
 		ssize_t n;
 
 		if (reads++ == STREAM_TURN) {
 			loop_rearm(x->thread->loop, &server->io, STREAM_EVENTS);
 			return true;
 		}
-		n = stream_recv(server, x->thread->in, THREAD_SCRATCH);
+		n = stream_recv(server, x->thread->in, MIN(room, (size_t)THREAD_SCRATCH));
 		if (n == ERR_AGAIN)
 			return true;
 		if (n == ERR_CLOSED)
