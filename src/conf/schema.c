@@ -17,13 +17,6 @@
 #define KIB  1024ULL
 #define TIB  (KIB * KIB * KIB * KIB)
 
-#define OF(type, member)   .offset = offsetof(struct type, member)
-#define WITH(type, member) .with = offsetof(struct type, member)
-#define END \
-	{ \
-		.name = NULL \
-	}
-
 const char *redo_text(enum redo redo)
 {
 	static const char *const text[] = {

@@ -81,6 +81,14 @@ struct row {
 	const char *doc;
 };
 
+/* For the tables. */
+#define OF(type, member)   .offset = offsetof(struct type, member)
+#define WITH(type, member) .with = offsetof(struct type, member)
+#define END \
+	{ \
+		.name = NULL \
+	}
+
 struct rows {
 	const char *what;    /* "pool" */
 	size_t size;         /* of the struct in an array of named things */

@@ -11,13 +11,6 @@
 #define HOUR (3600 * NS_PER_S)
 #define DAY  (24 * HOUR)
 
-#define OF(type, member)   .offset = offsetof(struct type, member)
-#define WITH(type, member) .with = offsetof(struct type, member)
-#define END \
-	{ \
-		.name = NULL \
-	}
-
 static const char *const challenges[] = { "http-01", "tls-alpn-01", "dns-01", NULL };
 static const char *const keys[] = { "p256", "p384", "rsa2048", "rsa4096", NULL };
 static const char *const algorithms[] = { "hmac-sha256", "hmac-sha384", "hmac-sha512", NULL };

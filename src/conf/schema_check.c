@@ -13,13 +13,6 @@
 #define HOUR (3600 * NS_PER_S)
 #define DAY  (24 * HOUR)
 
-#define OF(type, member)   .offset = offsetof(struct type, member)
-#define WITH(type, member) .with = offsetof(struct type, member)
-#define END \
-	{ \
-		.name = NULL \
-	}
-
 /* By enum conf_probe. */
 static const char *const kinds[PROBE_KINDS] = {
 	[PROBE_TCP] = "tcp",     [PROBE_HTTP] = "http",         [PROBE_EXEC] = "exec",

@@ -7,13 +7,6 @@
 #include "conf/load.h"
 #include "conf/value.h"
 
-#define OF(type, member)   .offset = offsetof(struct type, member)
-#define WITH(type, member) .with = offsetof(struct type, member)
-#define END \
-	{ \
-		.name = NULL \
-	}
-
 static const char *const levels[] = { "error", "warning", "notice", "info", "debug", NULL };
 static const char *const sinks[] = { "stderr", "journald", "syslog", NULL };
 static const char *const formats[] = { "auto", "text", "json", NULL };

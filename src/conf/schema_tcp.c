@@ -7,13 +7,6 @@
 #include "conf/load.h"
 #include "conf/value.h"
 
-#define OF(type, member)   .offset = offsetof(struct type, member)
-#define WITH(type, member) .with = offsetof(struct type, member)
-#define END \
-	{ \
-		.name = NULL \
-	}
-
 #define MAX_SNI 4096 /* names of a listener */
 
 const char *const schema_send_proxy[] = { "off", "v1", "v2", NULL };

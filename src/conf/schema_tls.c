@@ -10,13 +10,6 @@
 #define HOUR (3600 * NS_PER_S)
 #define DAY  (24 * HOUR)
 
-#define OF(type, member)   .offset = offsetof(struct type, member)
-#define WITH(type, member) .with = offsetof(struct type, member)
-#define END \
-	{ \
-		.name = NULL \
-	}
-
 /* Mozilla's "intermediate" without the finite-field groups, which cost and bring nothing. */
 #define CIPHERS \
 	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \

@@ -12,13 +12,6 @@
 #define HOUR (3600 * NS_PER_S)
 #define DAY  (24 * HOUR)
 
-#define OF(type, member)   .offset = offsetof(struct type, member)
-#define WITH(type, member) .with = offsetof(struct type, member)
-#define END \
-	{ \
-		.name = NULL \
-	}
-
 /* --- nodes ------------------------------------------------------------------------------------ */
 
 static const struct row node_rows[] = {

@@ -5,12 +5,6 @@
 
 #define KIB 1024ULL
 
-#define OF(type, member) .offset = offsetof(struct type, member)
-#define END \
-	{ \
-		.name = NULL \
-	}
-
 static const char *const versions[] = { "1.2", "1.3", NULL };
 
 /* --- HTTP/2 ----------------------------------------------------------------------------------- */

@@ -305,7 +305,7 @@ static void begin(struct parent *p, struct generation *g)
 	loop_timer_set(p->loop, &s->limit, (CERTS_TIME + 1) * NS_PER_S);
 	if (loop_add_level(p->loop, &s->job_io, LOOP_IN, false) != OK) {
 		loop_timer_stop(p->loop, &s->limit);
-		certs_cancel(&s->job);
+		helper_end(&s->job);
 		s->of = NULL;
 		fail(p, g);
 	}
@@ -319,7 +319,7 @@ static void cancel(struct parent *p)
 		return;
 	loop_timer_stop(p->loop, &s->limit);
 	loop_remove(p->loop, &s->job_io);
-	certs_cancel(&s->job);
+	helper_end(&s->job);
 	s->of = NULL;
 }
 

@@ -3,19 +3,16 @@
 #include "core/certs_helper.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "core/certs.h"
@@ -52,76 +49,12 @@ struct packet {
 
 /* --- the parent's side ---------------------------------------------------------------------- */
 
-static void place(int from, int to)
+int certs_start(struct helper *j, int image, int former, const char *state_dir)
 {
-	if (dup2(from, to) < 0)
-		_exit(126);
-}
+	const char *const argv[] = { "holdfast: certs", "--role", "certs", state_dir, NULL };
+	const int fds[] = { image, former };
 
-static void child(int pair, int image, int former, const char *state_dir)
-{
-	const char *argv[] = { "holdfast: certs", "--role", "certs", state_dir, NULL };
-	int null = open("/dev/null", O_RDONLY);
-	/* out of the way of the places they are to have */
-	int a = fcntl(pair, F_DUPFD, 16), b = fcntl(image, F_DUPFD, 16);
-	int c = fcntl(former >= 0 ? former : null, F_DUPFD, 16);
-	sigset_t none;
-
-	place(a, ROLE_FD_NUMBER_PARENT);
-	place(b, FD_IMAGE);
-	place(c, FD_FORMER);
-	close_range(FD_FORMER + 1, ~0U, 0);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL); /* of no use without its parent */
-	execv("/proc/self/exe", (char *const *)argv);
-	_exit(126);
-}
-
-int certs_start(struct certs_job *j, int image, int former, const char *state_dir)
-{
-	int pair[2];
-	pid_t pid;
-
-	if (net_pair(pair) != OK)
-		return ERR_SYSTEM;
-	pid = fork();
-	if (pid == 0)
-		child(pair[1], image, former, state_dir);
-	close(pair[1]);
-	if (pid < 0) {
-		close(pair[0]);
-		return ERR_SYSTEM;
-	}
-	j->pid = pid;
-	j->fd = pair[0];
-	return OK;
-}
-
-void certs_cancel(struct certs_job *j)
-{
-	if (j->pid <= 0)
-		return;
-	kill(j->pid, SIGKILL);
-	while (waitpid(j->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	close(j->fd);
-	j->pid = 0;
-	j->fd = -1;
-}
-
-static bool wait_readable(int fd, uint64_t timeout_ns)
-{
-	uint64_t end = clock_mono() + timeout_ns;
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int n;
-
-	do {
-		uint64_t now = clock_mono();
-
-		n = poll(&p, 1, now >= end ? 0 : (int)((end - now) / NS_PER_MS) + 1);
-	} while (n < 0 && errno == EINTR);
-	return n > 0;
+	return helper_start(j, argv, fds, ARRAY_LEN(fds));
 }
 
 static int read_entries(int fd, uint32_t n, struct board_cert **ret)
@@ -138,13 +71,13 @@ static int read_entries(int fd, uint32_t n, struct board_cert **ret)
 	return OK;
 }
 
-static int take(const struct certs_job *j, uint64_t timeout_ns, struct certs_answer *ret)
+static int take(const struct helper *j, uint64_t timeout_ns, struct certs_answer *ret)
 {
 	struct packet p;
 	int fds[3], nfds = 3, err;
 	ssize_t n;
 
-	if (!wait_readable(j->fd, timeout_ns))
+	if (!helper_wait(j, timeout_ns))
 		return ERR_TIMEOUT;
 	n = net_recv_fds(j->fd, &p, sizeof(p), fds, &nfds);
 	if (n != (ssize_t)sizeof(p) || nfds != (p.changed ? 3 : 1)) {
@@ -178,13 +111,13 @@ void certs_answer_drop(struct certs_answer *a)
 	a->nentries = 0;
 }
 
-void certs_finish(struct certs_job *j, uint64_t timeout_ns, struct certs_answer *ret)
+void certs_finish(struct helper *j, uint64_t timeout_ns, struct certs_answer *ret)
 {
 	*ret = (struct certs_answer){ .store = -1, .files = -1 };
 	ret->err = take(j, timeout_ns, ret);
 	if (ret->err != OK)
 		certs_answer_drop(ret);
-	certs_cancel(j);
+	helper_end(j);
 }
 
 /* --- the child ------------------------------------------------------------------------------ */

@@ -4,21 +4,15 @@
  * the files that a configuration names and makes a sealed store out of them and of the former one,
  * so that neither the size of a folder nor a flaw of a parser touches the parent, and no role needs
  * the right to read keys. It keeps the parent's rights and gains none; its time and memory are
- * limited. Pattern: core/loader.h.
+ * limited.
  */
 #ifndef CORE_CERTS_HELPER_H
 #define CORE_CERTS_HELPER_H
 
-#include <sys/types.h>
-
+#include "core/helper.h"
 #include "stat/cert.h"
 
 #define CERTS_TIME 20 /* s */
-
-struct certs_job {
-	pid_t pid; /* 0: none */
-	int fd;    /* readable when it has an answer or has ended */
-};
 
 struct certs_answer {
 	int err;          /* OK, or why there is no answer */
@@ -33,11 +27,9 @@ struct certs_answer {
 };
 
 /* Starts one for a configuration (an image), with the former store (-1: none). OK or ERR_SYSTEM. */
-int certs_start(struct certs_job *j, int image, int former, const char *state_dir);
+int certs_start(struct helper *j, int image, int former, const char *state_dir);
 /* Takes the answer (blocks until it is there or the time is over) and ends the child. */
-void certs_finish(struct certs_job *j, uint64_t timeout_ns, struct certs_answer *ret);
-/* Ends the child without an answer. */
-void certs_cancel(struct certs_job *j);
+void certs_finish(struct helper *j, uint64_t timeout_ns, struct certs_answer *ret);
 /* Closes and frees what an answer holds. */
 void certs_answer_drop(struct certs_answer *a);
 

@@ -3,17 +3,12 @@
  * may be root's) and gives up the rest: no new privileges, bounded time and memory. */
 #include "core/loader.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -30,60 +25,12 @@ struct loader_packet {
 	uint32_t warnings;
 };
 
-int loader_start(struct loader *l, const char *path, bool colour)
+int loader_start(struct helper *l, const char *path, bool colour)
 {
-	const char *argv[] = { "holdfast: loader", "--role", "loader", path,
-		               colour ? "1" : "0", NULL };
-	int pair[2];
-	pid_t pid;
+	const char *const argv[] = { "holdfast: loader", "--role", "loader", path,
+		                     colour ? "1" : "0", NULL };
 
-	if (net_pair(pair) != OK)
-		return ERR_SYSTEM;
-	pid = fork();
-	if (pid == 0) {
-		if (dup2(pair[1], ROLE_FD_NUMBER_PARENT) < 0)
-			_exit(126);
-		if (pair[1] == ROLE_FD_NUMBER_PARENT)
-			fcntl(pair[1], F_SETFD, 0);
-		close_range(ROLE_FD_NUMBER_PARENT + 1, ~0U, 0);
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* of no use without its parent */
-		execv("/proc/self/exe", (char *const *)argv);
-		_exit(126);
-	}
-	close(pair[1]);
-	if (pid < 0) {
-		close(pair[0]);
-		return ERR_SYSTEM;
-	}
-	l->pid = pid;
-	l->fd = pair[0];
-	return OK;
-}
-
-void loader_cancel(struct loader *l)
-{
-	if (l->pid <= 0)
-		return;
-	kill(l->pid, SIGKILL);
-	while (waitpid(l->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	close(l->fd);
-	l->pid = 0;
-	l->fd = -1;
-}
-
-static int wait_readable(int fd, uint64_t timeout_ns)
-{
-	uint64_t end = clock_mono() + timeout_ns;
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int n;
-
-	do {
-		uint64_t now = clock_mono();
-
-		n = poll(&p, 1, now >= end ? 0 : (int)((end - now) / NS_PER_MS) + 1);
-	} while (n < 0 && errno == EINTR);
-	return n > 0 ? OK : ERR_TIMEOUT;
+	return helper_start(l, argv, NULL, 0);
 }
 
 /* The problems' text: the child has written it into a memory file. */
@@ -104,14 +51,14 @@ static void read_text(int fd, struct buf *out)
 	free(room);
 }
 
-static int take(const struct loader *l, uint64_t timeout_ns, struct loader_answer *ret)
+static int take(const struct helper *l, uint64_t timeout_ns, struct loader_answer *ret)
 {
 	struct loader_packet p;
 	int fds[2];
 	int nfds = 2;
 	ssize_t n;
 
-	if (wait_readable(l->fd, timeout_ns) != OK) {
+	if (!helper_wait(l, timeout_ns)) {
 		buf_printf(&ret->problems, "reading the file took more than %u s",
 		           (unsigned)(timeout_ns / NS_PER_S));
 		return ERR_TIMEOUT;
@@ -131,11 +78,11 @@ static int take(const struct loader *l, uint64_t timeout_ns, struct loader_answe
 	return p.err;
 }
 
-void loader_finish(struct loader *l, uint64_t timeout_ns, struct loader_answer *ret)
+void loader_finish(struct helper *l, uint64_t timeout_ns, struct loader_answer *ret)
 {
 	*ret = (struct loader_answer){ .image = -1 };
 	ret->err = take(l, timeout_ns, ret);
-	loader_cancel(l);
+	helper_end(l);
 }
 
 /* --- the child ------------------------------------------------------------------------------ */

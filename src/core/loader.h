@@ -7,16 +7,10 @@
 #ifndef CORE_LOADER_H
 #define CORE_LOADER_H
 
-#include <sys/types.h>
-
 #include "base/buf.h"
+#include "core/helper.h"
 
 #define LOADER_TIME (20 * NS_PER_S)
-
-struct loader {
-	pid_t pid; /* 0: none */
-	int fd;    /* readable when it has an answer or has ended */
-};
 
 struct loader_answer {
 	int err; /* OK: image is valid; ERR_INVALID: the file is; else why is in problems */
@@ -27,12 +21,9 @@ struct loader_answer {
 };
 
 /* Starts one. OK or ERR_SYSTEM. */
-int loader_start(struct loader *l, const char *path, bool colour);
+int loader_start(struct helper *l, const char *path, bool colour);
 /* Takes the answer (blocks until it is there or `timeout_ns` passed) and ends the child. */
-void loader_finish(struct loader *l, uint64_t timeout_ns, struct loader_answer *ret);
-/* Ends the child without an answer. */
-void loader_cancel(struct loader *l);
-
+void loader_finish(struct helper *l, uint64_t timeout_ns, struct loader_answer *ret);
 /* main() of the child: argv is the path and "1" for colour. */
 int loader_main(int argc, char **argv);
 

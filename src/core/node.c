@@ -61,7 +61,7 @@ static int take_lock(struct parent *p)
 
 static int load_first(struct parent *p)
 {
-	struct loader l;
+	struct helper l;
 	struct loader_answer a;
 	struct generation *g;
 	char why[1024];

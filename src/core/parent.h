@@ -173,7 +173,7 @@ struct askers {
 
 struct reload {
 	enum reload_phase phase;
-	struct loader loader;
+	struct helper loader;
 	struct loop_io loader_io;
 	struct loop_timer timer;
 	struct generation *next;
@@ -237,7 +237,7 @@ struct certs_watch {
 
 struct certs {
 	bool on; /* the committed configuration needs certificates */
-	struct certs_job job;
+	struct helper job;
 	struct generation *of; /* that the job is for */
 	struct loop_io job_io;
 	struct loop_timer limit; /* of the job */

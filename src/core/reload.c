@@ -333,7 +333,7 @@ static void on_timer(struct loop_timer *t)
 	switch (r->phase) {
 	case RELOAD_LOADING:
 		loop_remove(p->loop, &r->loader_io);
-		loader_cancel(&r->loader);
+		helper_end(&r->loader);
 		refuse(p, ERR_TIMEOUT, "reading the file took too long");
 		break;
 	case RELOAD_WAITING:
@@ -378,7 +378,7 @@ static void begin(struct parent *p)
 	r->loader_io = (struct loop_io){ .fd = r->loader.fd, .fn = on_loader };
 	loop_timer_set(p->loop, &r->timer, LOADER_TIME);
 	if (loop_add_level(p->loop, &r->loader_io, LOOP_IN, false) != OK) {
-		loader_cancel(&r->loader);
+		helper_end(&r->loader);
 		refuse(p, ERR_SYSTEM, "cannot watch the process that reads the file");
 	}
 }
@@ -427,7 +427,7 @@ void reload_stop(struct parent *p)
 
 	if (r->phase == RELOAD_LOADING) {
 		loop_remove(p->loop, &r->loader_io);
-		loader_cancel(&r->loader);
+		helper_end(&r->loader);
 	}
 	if (r->phase == RELOAD_CERTS)
 		certs_prepare_stop(p);
