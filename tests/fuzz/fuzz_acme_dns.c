@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char why[200];
 
 	CHECK(p != NULL);
-	memcpy(p, data, size);
+	if (size > 0)
+		memcpy(p, data, size);
 	if (acme_dns_read(p, size, &in) == OK) {
 		CHECK(in.ntexts <= DNS_MAX_TEXTS && in.tsig < size);
 		check_text(in.asked);

@@ -99,8 +99,12 @@ def test_version_refused(stand, version):
     assert answer.startswith(b"HTTP/1.1 505 "), answer[:200]
 
 
-def test_http2_preface_refused(stand):
-    answer = raw(stand.port, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+def test_http2_preface_refused_where_http2_is_off(node, whoami):
+    port = free_port()
+    conf = simple(port, [whoami("a")])
+    conf["listeners"]["http"]["http2"] = False
+    node(conf)
+    answer = raw(port, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 505 "), answer[:200]
 
 

@@ -42,7 +42,7 @@ struct fixture {
 	int listen;
 	pthread_t thread;
 	bool serving;
-	const struct step *steps;
+	struct step *steps;
 	unsigned connections;
 	char requests[65536];
 	_Atomic size_t nrequests;
@@ -190,7 +190,16 @@ static inline void fixture_ready(struct fixture *f)
 /* Starts the server. */
 static inline void serve(struct fixture *f, const struct step *steps)
 {
-	f->steps = steps;
+	size_t n = 1;
+
+	while (steps[n - 1].act != END) {
+		n++;
+	}
+	/* The server may be at its last step when the test's function has returned. */
+	free(f->steps);
+	f->steps = malloc(n * sizeof(*steps));
+	assert_non_null(f->steps);
+	memcpy(f->steps, steps, n * sizeof(*steps));
 	f->serving = true;
 	assert_int_equal(pthread_create(&f->thread, NULL, fixture_serve, f), 0);
 	fixture_ready(f);
@@ -253,6 +262,7 @@ static inline int fixture_teardown(void **state)
 	probe_stop(&f->probe);
 	shutdown(f->listen, SHUT_RDWR);
 	fixture_join(f);
+	free(f->steps);
 	close(f->listen);
 	assert_int_equal(f->env.kept, 0);
 	probe_env_free(&f->env);
