@@ -70,6 +70,8 @@ static void add_text(struct buf *out, const char *text)
 			buf_adds(out, "\\e");
 		} else if (*text == '-') {
 			buf_adds(out, "\\-");
+		} else if (*text == ':' && text[1] != '\0' && text[1] != ' ') {
+			buf_adds(out, ":\\:"); /* a long list may be broken there */
 		} else {
 			buf_addc(out, *text);
 		}

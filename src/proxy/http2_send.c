@@ -239,7 +239,8 @@ void http2_feed_starved(struct http2 *h)
 		/* Without room its time limit goes on: a client that only talks does not move it.
 		 */
 		if (st->x->front->room(st->x) > 0) {
-			/* Others come first next time: beyond the bounds one of them has its turn. */
+			/* Others come first next time: beyond the bounds one of them has its turn.
+			 */
 			TAILQ_REMOVE(&h->streams, st, link);
 			TAILQ_INSERT_TAIL(&h->streams, st, link);
 			front_http2_room(st);

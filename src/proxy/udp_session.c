@@ -138,10 +138,10 @@ static unsigned evict(struct udp_listener *l, unsigned n, const struct udp_sessi
 
 	for (s = TAILQ_FIRST(&l->sessions); s != NULL && ended < n; s = next) {
 		next = TAILQ_NEXT(s, link);
-		if (s != but) {
-			udp_session_end(s);
-			ended++;
-		}
+		if (but != NULL && s == but)
+			continue;
+		udp_session_end(s);
+		ended++;
 	}
 	return ended;
 }

@@ -90,11 +90,12 @@ static void *take(size_t size, const char *file, int line)
 
 static void give(void *memory, const char *file, int line)
 {
-	struct piece *p = (struct piece *)memory - 1;
+	struct piece *p;
 	struct list *l;
 
 	if (memory == NULL)
 		return;
+	p = (struct piece *)memory - 1;
 	if (p->class == NO_CLASS || lists[p->class].n == KEEP) {
 		free(p);
 		return;
@@ -107,11 +108,12 @@ static void give(void *memory, const char *file, int line)
 
 static void *resize(void *memory, size_t size, const char *file, int line)
 {
-	const struct piece *p = (struct piece *)memory - 1;
+	const struct piece *p;
 	void *next;
 
 	if (memory == NULL)
 		return take(size, file, line);
+	p = (struct piece *)memory - 1;
 	if (size == 0) {
 		give(memory, file, line);
 		return NULL;

@@ -61,10 +61,17 @@ def test_bytes_both_ways_and_a_half_close(node, peers, size, pieces):
     data = random.Random(size).randbytes(size)
     got = exchange(port, data, pieces)
     assert got[:1] == b"a" and hashlib.sha1(got[1:]).digest() == hashlib.sha1(data).digest()
-    m = n.metrics()
-    assert m['holdfast_listener_bytes_in_total{listener="tcp"}'] == size
+    m = wait_for(lambda: counted(n, size), what="the connection is counted")
     assert m['holdfast_listener_bytes_out_total{listener="tcp"}'] == size + 1
     assert m['holdfast_server_bytes_out_total{pool="peers",server="a"}'] == size + 1
+
+
+def counted(n, size):
+    """The metrics, once they tell of the connection's end, which its client may know before."""
+    m = n.metrics()
+    open_now = m['holdfast_listener_open_connections{listener="tcp"}']
+    return m if open_now == 0 and m['holdfast_listener_bytes_in_total{listener="tcp"}'] == size \
+        else None
 
 
 def test_many_at_once(node, peers):
