@@ -8,7 +8,7 @@
 #include "conf/value.h"
 
 static const char intro[] =
-    ".TH HOLDFAST.YAML 5 \"\" \"holdfast " HOLDFAST_VERSION "\" \"File formats\"\n"
+    ".TH HOLDFAST.YAML 5 \"\" \"holdfast " HOLDFAST_VERSION "\" \"File formats\"\n.ad l\n"
     ".SH NAME\n"
     "holdfast.yaml \\- configuration of holdfast\n"
     ".SH DESCRIPTION\n"
