@@ -23,7 +23,7 @@ import xml.etree.ElementTree as ET
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SCENARIOS = os.path.join(ROOT, "tests", "scenario")
-WORKERS = 2 * min(2, os.cpu_count() or 1) # they wait more than they work
+WORKERS = 3 * min(2, os.cpu_count() or 1) # they wait more than they work
 PYTEST_LIMIT = 900 # seconds for one file of scenario tests
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=1:detect_stack_use_after_return=1",
