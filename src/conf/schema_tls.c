@@ -5,18 +5,11 @@
 #include "base/err.h"
 #include "conf/load.h"
 #include "conf/value.h"
+#include "tls/server.h"
 
 #define S    NS_PER_S
 #define HOUR (3600 * NS_PER_S)
 #define DAY  (24 * HOUR)
-
-/* Mozilla's "intermediate" without the finite-field groups, which cost and bring nothing. */
-#define CIPHERS \
-	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
-	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
-	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-#define SUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-#define GROUPS "X25519:P-256:P-384"
 
 static const char *const versions[] = { "1.2", "1.3", NULL };
 
@@ -270,12 +263,12 @@ static const struct row tls_rows[] = {
 	  .choices = versions, .redo = REDO_LISTENER, .doc = "Oldest version of TLS." },
 	{ "max_version", &type_tls_version, OF(conf_tls, max_version), .def = "1.3",
 	  .choices = versions, .redo = REDO_LISTENER, .doc = "Newest version of TLS." },
-	{ "ciphers", &type_text, OF(conf_tls, ciphers), .def = CIPHERS, .redo = REDO_LISTENER,
-	  .doc = "Ciphers of TLS 1.2 as OpenSSL names them, best first." },
-	{ "ciphersuites", &type_text, OF(conf_tls, suites), .def = SUITES, .redo = REDO_LISTENER,
-	  .doc = "Cipher suites of TLS 1.3, best first." },
-	{ "groups", &type_text, OF(conf_tls, groups), .def = GROUPS, .redo = REDO_LISTENER,
-	  .doc = "Groups for the exchange of keys, best first." },
+	{ "ciphers", &type_text, OF(conf_tls, ciphers), .def = TLS_DEFAULT_CIPHERS,
+	  .redo = REDO_LISTENER, .doc = "Ciphers of TLS 1.2 as OpenSSL names them, best first." },
+	{ "ciphersuites", &type_text, OF(conf_tls, suites), .def = TLS_DEFAULT_SUITES,
+	  .redo = REDO_LISTENER, .doc = "Cipher suites of TLS 1.3, best first." },
+	{ "groups", &type_text, OF(conf_tls, groups), .def = TLS_DEFAULT_GROUPS,
+	  .redo = REDO_LISTENER, .doc = "Groups for the exchange of keys, best first." },
 	{ "resumption", &type_bool, OF(conf_tls, resumption), .def = "true", .redo = REDO_LISTENER,
 	  .doc = "Whether clients may resume a session by a ticket." },
 	{ "ticket_keys", &type_path, OF(conf_tls, ticket_keys), .redo = REDO_LISTENER,

@@ -300,13 +300,3 @@ void build_all(struct build *b)
 	if (b->err == OK)
 		build_files(b);
 }
-
-void build_free(struct build *b)
-{
-	free(b->certs);
-	free(b->tickets);
-	free(b->challenges);
-	free(b->files);
-	free(b->entries);
-	free(b->by_origin);
-}

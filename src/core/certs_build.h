@@ -51,9 +51,8 @@ struct build_pair {
 	    *folder; /* not NULL: cert and key are relative to it, and no links are followed */
 };
 
-/* Everything for b->conf. */
+/* Everything for b->conf; what it allocates goes with the process. */
 void build_all(struct build *b);
-void build_free(struct build *b);
 
 /* A line on the board. */
 struct board_cert *build_entry(struct build *b, uint32_t listener, enum cert_from from,

@@ -58,17 +58,6 @@ void pipe_put(struct pipes *p, struct pipe *pipe)
 	p->nkept++;
 }
 
-void pipes_free(struct pipes *p)
-{
-	while (p->kept != NULL) {
-		struct pipe *pipe = p->kept;
-
-		p->kept = pipe->next;
-		pipe_close(pipe);
-	}
-	p->nkept = 0;
-}
-
 ssize_t splice_in(struct pipe *p, struct stream *from)
 {
 	ssize_t n;

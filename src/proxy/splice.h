@@ -25,7 +25,6 @@ struct pipes {
 struct pipe *pipe_get(struct pipes *p);
 /* Takes a pipe back: one that holds bytes is closed. NULL is allowed. */
 void pipe_put(struct pipes *p, struct pipe *pipe);
-void pipes_free(struct pipes *p);
 
 /* From the socket into the pipe: bytes, ERR_AGAIN, ERR_CLOSED at the end, ERR_SYSTEM. Both streams
  * are in clear text. */

@@ -16,7 +16,5 @@ int cert_read_all(struct str bytes, unsigned max, STACK_OF(X509) * *ret, char *w
 uint64_t cert_time(const ASN1_TIME *t);
 /* The names that a certificate is for, in the arena. */
 int cert_names(struct arena *a, const X509 *x, const struct str **ret, uint32_t *ret_n);
-/* Unknown characters of foreign text become '?'. */
-void cert_clean(char *text);
 
 #endif

@@ -112,14 +112,6 @@ uint64_t cert_time(const ASN1_TIME *t)
 	return at > 0 ? (uint64_t)at : 0;
 }
 
-void cert_clean(char *text)
-{
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f)
-			*text = '?';
-	}
-}
-
 /* --- names ---------------------------------------------------------------------------------- */
 
 /* A host name of a certificate in small letters; empty: it is none, as one with a NUL inside. */
