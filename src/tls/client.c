@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "tls/engine.h"
+#include "tls/schedule.h"
 
 struct tls_client {
 	SSL_CTX *ctx;
@@ -168,7 +169,7 @@ struct tls_client *tls_client_new(const struct tls_client_options *o, char *why,
 	c->users = 1;
 	c->verify = o->verify;
 	c->resumption = o->resumption;
-	c->ctx = SSL_CTX_new(TLS_client_method());
+	c->ctx = SSL_CTX_new_ex(NULL, tls_schedule(), TLS_client_method());
 	if (c->ctx == NULL || set_up(c, o, why, why_size) != OK) {
 		tls_client_free(c);
 		return NULL;

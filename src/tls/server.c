@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "tls/schedule.h"
 #include "tls/server_impl.h"
 
 #define NAME_MAX_LEN 255
@@ -279,7 +280,7 @@ struct tls_server *tls_server_new(const struct tls_server_options *o, char *why,
 	s->strict = o->strict_sni;
 	s->alpn = (const unsigned char *)o->alpn;
 	s->alpn_len = o->alpn != NULL ? (unsigned)strlen(o->alpn) : 0;
-	s->ctx = SSL_CTX_new(TLS_server_method());
+	s->ctx = SSL_CTX_new_ex(NULL, tls_schedule(), TLS_server_method());
 	if (s->ctx == NULL || set_up(s, o, why, why_size) != OK) {
 		ERR_clear_error();
 		tls_server_free(s);
