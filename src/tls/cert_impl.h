@@ -8,6 +8,8 @@
 
 #include "tls/cert.h"
 
+#define CERT_MAX_AUTHORITIES 10000 /* certificates of one file */
+
 /* All certificates of a PEM text, or the one that a DER is. OK, ERR_SYNTAX with why, ERR_TOO_LARGE
  * above max, ERR_NOMEM. */
 int cert_read_all(struct str bytes, unsigned max, STACK_OF(X509) * *ret, char *why,

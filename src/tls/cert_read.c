@@ -199,7 +199,7 @@ int cert_authorities(struct str pem, unsigned *ret_n, uint64_t *ret_until, char 
                      size_t why_size)
 {
 	STACK_OF(X509) * all;
-	int err = cert_read_all(pem, 10000, &all, why, why_size);
+	int err = cert_read_all(pem, CERT_MAX_AUTHORITIES, &all, why, why_size);
 
 	*ret_n = 0;
 	*ret_until = 0;

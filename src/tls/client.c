@@ -5,7 +5,6 @@
  */
 #include <arpa/inet.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "tls/cert_impl.h"
 #include "tls/engine.h"
 #include "tls/schedule.h"
 
@@ -49,25 +49,12 @@ static int say(char *why, size_t why_size, const char *what)
 	return ERR_INVALID;
 }
 
-/* All certificates of a PEM text; negative on error. */
-static int read_authorities(X509_STORE *store, struct str pem)
-{
-	BIO *b = BIO_new_mem_buf(pem.s, (int)MIN(pem.len, (size_t)INT32_MAX));
-	X509 *x;
-	int n = 0;
-
-	while (b != NULL && (x = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL) {
-		n += X509_STORE_add_cert(store, x);
-		X509_free(x);
-	}
-	BIO_free(b);
-	ERR_clear_error(); /* the end of the file is one for OpenSSL */
-	return n;
-}
-
 static int set_authorities(SSL_CTX *ctx, struct str ca, char *why, size_t why_size)
 {
+	STACK_OF(X509) *all = NULL;
 	X509_STORE *store;
+	char text[160];
+	int i, err;
 
 	if (ca.len == 0) {
 		pthread_once(&system_once, load_system);
@@ -80,43 +67,61 @@ static int set_authorities(SSL_CTX *ctx, struct str ca, char *why, size_t why_si
 	if (store == NULL)
 		return say(why, why_size, "out of memory");
 	SSL_CTX_set_cert_store(ctx, store);
-	if (read_authorities(store, ca) <= 0)
-		return say(why, why_size, "ca: there is no certificate in it");
-	return OK;
+	/* Who is in the file is an authority, be it one that another one has signed. */
+	X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+	err = cert_read_all(ca, CERT_MAX_AUTHORITIES, &all, text, sizeof(text));
+	if (err != OK)
+		snprintf(why, why_size, "ca: %s", text);
+	for (i = 0; err == OK && i < sk_X509_num(all); i++)
+		if (X509_STORE_add_cert(store, sk_X509_value(all, i)) != 1)
+			err = say(why, why_size, "ca");
+	sk_X509_pop_free(all, X509_free);
+	return err;
 }
 
-static int no_password(char *buf, int size, int rw, void *arg)
+static X509 *certificate(struct str der)
 {
-	return 0; /* never ask a terminal */
+	const unsigned char *p = (const unsigned char *)der.s;
+
+	return d2i_X509(NULL, &p, (long)der.len);
 }
 
+static bool use(SSL_CTX *ctx, const struct store_cert *c)
+{
+	const unsigned char *p = (const unsigned char *)c->key.s;
+	EVP_PKEY *key = d2i_AutoPrivateKey(NULL, &p, (long)c->key.len);
+	X509 *x = certificate(c->chain[0]);
+	bool well = key != NULL && x != NULL && SSL_CTX_use_certificate(ctx, x) == 1 &&
+	            SSL_CTX_use_PrivateKey(ctx, key) == 1;
+	uint32_t i;
+
+	EVP_PKEY_free(key);
+	X509_free(x);
+	for (i = 1; well && i < c->nchain; i++) {
+		x = certificate(c->chain[i]);
+		well = x != NULL && SSL_CTX_add1_chain_cert(ctx, x) == 1;
+		X509_free(x);
+	}
+	return well;
+}
+
+/* The same reading as that of the helper that let it pass: whatever the order in the file. */
 static int set_certificate(SSL_CTX *ctx, struct str cert, struct str key, char *why,
                            size_t why_size)
 {
-	BIO *b = BIO_new_mem_buf(cert.s, (int)cert.len);
-	X509 *x = b ? PEM_read_bio_X509(b, NULL, no_password, NULL) : NULL;
-	EVP_PKEY *k = NULL;
-	int ok = x != NULL && SSL_CTX_use_certificate(ctx, x) == 1;
+	struct arena arena = { 0 };
+	struct store_cert c = { 0 };
+	char text[200], note[200];
+	int err = cert_parse(&arena, cert, key, NULL, &c, text, sizeof(text), note, sizeof(note));
 
-	X509_free(x);
-	if (!ok)
-		say(why, why_size, "cert: there is no certificate in it");
-	while (ok && (x = PEM_read_bio_X509(b, NULL, no_password, NULL)) != NULL) {
-		ok = SSL_CTX_add1_chain_cert(ctx, x) == 1;
-		X509_free(x);
+	if (err != OK) {
+		snprintf(why, why_size, "cert: %s", text);
+		err = ERR_INVALID;
+	} else if (!use(ctx, &c)) {
+		err = say(why, why_size, "cert");
 	}
-	BIO_free(b);
-	if (!ok)
-		return ERR_INVALID;
-	ERR_clear_error();
-	b = BIO_new_mem_buf(key.s, (int)key.len);
-	k = b ? PEM_read_bio_PrivateKey(b, NULL, no_password, NULL) : NULL;
-	BIO_free(b);
-	if (k == NULL)
-		return say(why, why_size, "key: there is no private key in it");
-	ok = SSL_CTX_use_PrivateKey(ctx, k) == 1;
-	EVP_PKEY_free(k);
-	return ok ? OK : say(why, why_size, "key: it does not fit the certificate");
+	arena_free(&arena);
+	return err;
 }
 
 /* A ticket came: the last one of a server is the one to offer next. */
@@ -154,9 +159,9 @@ static int set_up(struct tls_client *c, const struct tls_client_options *o, char
 	if (o->alpn != NULL && SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)o->alpn,
 	                                               (unsigned)strlen(o->alpn)) != 0)
 		return say(why, why_size, "alpn");
-	return o->cert.len > 0
-	           ? set_certificate(ctx, o->cert, o->key.len > 0 ? o->key : o->cert, why, why_size)
-	           : OK;
+	return o->cert.len > 0 ? set_certificate(ctx, o->cert, o->key.len > 0 ? o->key : STR_NONE,
+	                                         why, why_size)
+	                       : OK;
 }
 
 struct tls_client *tls_client_new(const struct tls_client_options *o, char *why, size_t why_size)

@@ -97,8 +97,9 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 		if (cert == UINT32_MAX)
 			return refuse(alert, SSL_AD_UNRECOGNIZED_NAME);
 		SSL_certs_clear(ssl);
-		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
 		t->challenge = true;
+		if (!tls_rule_none(ssl))
+			return refuse(alert, SSL_AD_INTERNAL_ERROR);
 		return show(ssl, s, cert) ? SSL_CLIENT_HELLO_SUCCESS
 		                          : refuse(alert, SSL_AD_INTERNAL_ERROR);
 	}

@@ -36,6 +36,7 @@ struct tls_rule_set { /* a rule as OpenSSL takes it */
 	unsigned mode;
 	uint64_t id;
 	uint8_t context[32]; /* session id context */
+	uint64_t until;      /* Unix time at which its first list of revoked ones ends; 0: never */
 	X509_STORE *store;   /* NULL where nothing is asked for */
 	STACK_OF(X509_NAME) * names;
 };
@@ -78,10 +79,15 @@ void tls_pairs_free(struct tls_server *s);
 int tls_rules_make(struct tls_server *s, const struct tls_server_options *o, char *why,
                    size_t why_size);
 const struct tls_rule_set *tls_rule_find(const struct tls_server *s, struct str host);
+/* Whether what was proved under the rule of that id by this certificate holds at this time. */
+bool tls_rule_still(const struct tls_server *s, uint64_t id, const X509 *peer);
 /* Sets it for all connections of the context. */
 int tls_rule_default(struct tls_server *s);
 /* Sets it for one connection. */
 bool tls_rule_apply(const struct tls_rule_set *r, SSL *ssl);
+/* No rule, for a challenge: nobody is asked for a certificate, and no session is begun or resumed
+ * that could be taken for one under a rule. */
+bool tls_rule_none(SSL *ssl);
 void tls_rules_free(struct tls_server *s);
 
 /* server_ticket.c */

@@ -11,9 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/check.h"
 #include "base/err.h"
+#include "tls/cert_impl.h"
 #include "tls/server_impl.h"
 
 static void digest_add(EVP_MD_CTX *md, const void *p, size_t len)
@@ -44,23 +46,24 @@ static int set_context(struct tls_rule_set *r, struct str listener, const struct
 	return ok ? OK : ERR_NOMEM;
 }
 
-static int read_cas(struct tls_rule_set *r, struct str pem)
+static int read_cas(struct tls_rule_set *r, struct str bytes, char *why, size_t why_size)
 {
-	BIO *b = BIO_new_mem_buf(pem.s, (int)pem.len);
-	X509 *x;
-	int n = 0;
+	STACK_OF(X509) *all = NULL;
+	int i, err = cert_read_all(bytes, CERT_MAX_AUTHORITIES, &all, why, why_size);
 
-	while (b != NULL && (x = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL) {
+	for (i = 0; err == OK && i < sk_X509_num(all); i++) {
+		X509 *x = sk_X509_value(all, i);
 		X509_NAME *name = X509_NAME_dup(X509_get_subject_name(x));
 
-		n += X509_STORE_add_cert(r->store, x);
-		if (name != NULL && sk_X509_NAME_push(r->names, name) == 0)
+		if (X509_STORE_add_cert(r->store, x) != 1 || name == NULL ||
+		    sk_X509_NAME_push(r->names, name) == 0) {
 			X509_NAME_free(name);
-		X509_free(x);
+			err = ERR_NOMEM;
+		}
 	}
-	BIO_free(b);
+	sk_X509_pop_free(all, X509_free);
 	ERR_clear_error();
-	return n;
+	return err;
 }
 
 static int read_crls(struct tls_rule_set *r, struct str pem)
@@ -70,6 +73,10 @@ static int read_crls(struct tls_rule_set *r, struct str pem)
 	int n = 0;
 
 	while (b != NULL && (x = PEM_read_bio_X509_CRL(b, NULL, NULL, NULL)) != NULL) {
+		const uint64_t until = cert_time(X509_CRL_get0_nextUpdate(x));
+
+		if (until > 0)
+			r->until = r->until > 0 ? MIN(r->until, until) : until;
 		n += X509_STORE_add_crl(r->store, x);
 		X509_CRL_free(x);
 	}
@@ -82,6 +89,7 @@ static int make(struct tls_rule_set *r, struct str listener, const struct tls_ru
                 size_t why_size)
 {
 	int err = set_context(r, listener, rule);
+	char text[160];
 
 	r->mode = rule->mode;
 	if (err != OK || rule->mode == TLS_CLIENTS_OFF)
@@ -90,10 +98,15 @@ static int make(struct tls_rule_set *r, struct str listener, const struct tls_ru
 	r->names = sk_X509_NAME_new_null();
 	if (r->store == NULL || r->names == NULL)
 		return ERR_NOMEM;
-	if (read_cas(r, rule->ca) <= 0) {
-		snprintf(why, why_size, "ca of client certificates: there is no certificate in it");
+	err = read_cas(r, rule->ca, text, sizeof(text));
+	if (err == ERR_NOMEM)
+		return err;
+	if (err != OK) {
+		snprintf(why, why_size, "ca of client certificates: %s", text);
 		return ERR_INVALID;
 	}
+	/* Who is in the file is an authority, be it one that another one has signed. */
+	X509_STORE_set_flags(r->store, X509_V_FLAG_PARTIAL_CHAIN);
 	if (rule->crl.len > 0) {
 		if (read_crls(r, rule->crl) <= 0) {
 			snprintf(why, why_size,
@@ -159,6 +172,17 @@ const struct tls_rule_set *tls_rule_find(const struct tls_server *s, struct str 
 	return r != NULL ? r : &s->rules[0];
 }
 
+bool tls_rule_still(const struct tls_server *s, uint64_t id, const X509 *peer)
+{
+	const uint64_t now = (uint64_t)time(NULL);
+	uint32_t i;
+
+	for (i = 0; i < s->nrules; i++)
+		if (s->rules[i].id == id && s->rules[i].until > 0 && s->rules[i].until <= now)
+			return false;
+	return cert_time(X509_get0_notAfter(peer)) > now;
+}
+
 /* With `request` a certificate that does not verify is no reason to end the connection: the server
  * behind is told of it. */
 static int accept_any(int ok, X509_STORE_CTX *x)
@@ -170,6 +194,17 @@ static int accept_any(int ok, X509_STORE_CTX *x)
 	if (!ok) /* what is found wrong first says most, and the last word would stay */
 		X509_STORE_CTX_set_error(x, t->first_error);
 	return 1;
+}
+
+/* SSL_set_verify() without a callback leaves the context's in place, which may be the one above. */
+static int accept_good(int ok, X509_STORE_CTX *x)
+{
+	return ok;
+}
+
+static SSL_verify_cb callback_of(const struct tls_rule_set *r)
+{
+	return r->mode == TLS_CLIENTS_REQUEST ? accept_any : accept_good;
 }
 
 static int mode_of(const struct tls_rule_set *r)
@@ -191,7 +226,7 @@ int tls_rule_default(struct tls_server *s)
 	SSL_CTX_set_session_id_context(s->ctx, r->context, sizeof(r->context));
 	if (r->mode == TLS_CLIENTS_OFF)
 		return OK;
-	SSL_CTX_set_verify(s->ctx, mode_of(r), r->mode == TLS_CLIENTS_REQUEST ? accept_any : NULL);
+	SSL_CTX_set_verify(s->ctx, mode_of(r), callback_of(r));
 	SSL_CTX_set1_verify_cert_store(s->ctx, r->store);
 	SSL_CTX_set0_CA_list(s->ctx,
 	                     sk_X509_NAME_deep_copy(r->names, X509_NAME_dup, X509_NAME_free));
@@ -204,7 +239,7 @@ bool tls_rule_apply(const struct tls_rule_set *r, SSL *ssl)
 
 	if (SSL_set_session_id_context(ssl, r->context, sizeof(r->context)) != 1)
 		return false;
-	SSL_set_verify(ssl, mode_of(r), r->mode == TLS_CLIENTS_REQUEST ? accept_any : NULL);
+	SSL_set_verify(ssl, mode_of(r), callback_of(r));
 	if (r->mode != TLS_CLIENTS_OFF) {
 		names = sk_X509_NAME_deep_copy(r->names, X509_NAME_dup, X509_NAME_free);
 		if (names == NULL || SSL_set1_verify_cert_store(ssl, r->store) != 1) {
@@ -214,6 +249,16 @@ bool tls_rule_apply(const struct tls_rule_set *r, SSL *ssl)
 	}
 	SSL_set0_CA_list(ssl, names);
 	return true;
+}
+
+bool tls_rule_none(SSL *ssl)
+{
+	static const unsigned char context[] = "challenge";
+
+	SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+	SSL_set_options(ssl, SSL_OP_NO_TICKET);
+	return SSL_set_num_tickets(ssl, 0) == 1 &&
+	       SSL_set_session_id_context(ssl, context, sizeof(context) - 1) == 1;
 }
 
 void tls_rules_free(struct tls_server *s)

@@ -66,6 +66,27 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 	return 0;
 }
 
+/* A resumed session brings the client's certificate along, and nobody looks at it again: one that
+ * has ended since, or whose list of revoked ones has, is asked for anew. */
+static SSL_TICKET_RETURN on_session(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+                                    size_t len, SSL_TICKET_STATUS status, void *arg)
+{
+	const struct tls *t = tls_current();
+	const X509 *peer = session != NULL ? SSL_SESSION_get0_peer(session) : NULL;
+
+	switch (status) {
+	case SSL_TICKET_EMPTY:
+	case SSL_TICKET_NO_DECRYPT:
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	default:
+		break;
+	}
+	if (peer != NULL && !tls_rule_still(t->context, t->rule, peer))
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return status == SSL_TICKET_SUCCESS_RENEW ? SSL_TICKET_RETURN_USE_RENEW
+	                                          : SSL_TICKET_RETURN_USE;
+}
+
 int tls_tickets_set_up(struct tls_server *s)
 {
 	uint32_t i;
@@ -87,5 +108,8 @@ int tls_tickets_set_up(struct tls_server *s)
 	SSL_CTX_set_timeout(s->ctx, LIFETIME);
 	SSL_CTX_set_num_tickets(s->ctx, 1);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(s->ctx, on_ticket);
+	for (i = 0; i < s->nrules; i++)
+		if (s->rules[i].mode != TLS_CLIENTS_OFF)
+			SSL_CTX_set_session_ticket_cb(s->ctx, NULL, on_session, NULL);
 	return OK;
 }

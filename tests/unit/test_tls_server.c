@@ -28,11 +28,11 @@ static char why[256], crl_pem[4096];
 static SSL_CTX *ctx; /* of bare clients */
 static SSL_SESSION *last;
 
-static void make_crl(void)
+static void make_crl(long seconds, char *out, size_t size)
 {
 	X509_CRL *crl = X509_CRL_new();
 	X509_REVOKED *r = X509_REVOKED_new();
-	ASN1_TIME *now = X509_gmtime_adj(NULL, -60), *later = X509_gmtime_adj(NULL, 86400);
+	ASN1_TIME *now = X509_gmtime_adj(NULL, -60), *later = X509_gmtime_adj(NULL, seconds);
 	BIO *b = BIO_new(BIO_s_mem());
 	int n;
 
@@ -45,8 +45,8 @@ static void make_crl(void)
 	X509_CRL_add0_revoked(crl, r);
 	assert_true(X509_CRL_sign(crl, ca.key, EVP_sha256()) > 0);
 	PEM_write_bio_X509_CRL(b, crl);
-	n = BIO_read(b, crl_pem, sizeof(crl_pem) - 1);
-	crl_pem[n] = '\0';
+	n = BIO_read(b, out, (int)size - 1);
+	out[n] = '\0';
 	BIO_free(b);
 	X509_CRL_free(crl);
 	ASN1_TIME_free(now);
@@ -73,7 +73,7 @@ static int group_setup(void **state)
 	make(&user, "Jane, \xc3\xa4 \"user\"", "email:jane@a.test,DNS:jane.test", true, &ca);
 	make(&revoked, "gone", "DNS:gone.test", true, &ca);
 	make(&stranger, "stranger", "DNS:stranger.test", true, NULL);
-	make_crl();
+	make_crl(86400, crl_pem, sizeof(crl_pem));
 	certs[0] = stored(&made[EC_A], "a.test", 0, true);
 	certs[1] = stored(&made[EXPIRED_B], "b.test", 0, true);
 	certs[1].not_after = 1000;
@@ -467,6 +467,125 @@ static void test_crossing(void **state)
 	crossing(TLS1_2_VERSION);
 }
 
+/* The listener lets everybody in who shows something; the host does not. */
+static void test_stricter_host(void **state)
+{
+	static const int versions[] = { TLS1_3_VERSION, TLS1_2_VERSION };
+	struct tls_host_rule strict = { STR("admin.w.test"), { .mode = TLS_CLIENTS_REQUIRE } };
+	struct tls_host_rule lax = { STR("x.w.test"), { .mode = TLS_CLIENTS_REQUEST } };
+	unsigned i;
+	SSL *ssl;
+
+	strict.clients.ca = lax.clients.ca = options.clients.ca = str_from(ca.cert_pem);
+	options.nhosts = 1;
+	for (i = 0; i < ARRAY_LEN(versions); i++) {
+		SSL_CTX_set_max_proto_version(ctx, versions[i]);
+		options.clients.mode = TLS_CLIENTS_REQUEST;
+		options.hosts = &strict;
+		serve();
+		assert_true(shake((struct ask){ .name = "x.w.test", .cert = &stranger }, &ssl));
+		end(ssl);
+		assert_true(shake((struct ask){ .name = "admin.w.test", .cert = &user }, &ssl));
+		end(ssl);
+		assert_false(
+		    shake((struct ask){ .name = "admin.w.test", .cert = &stranger }, &ssl));
+		assert_string_equal(tls_why(&s),
+		                    "certificate not accepted: self-signed certificate");
+		end(ssl);
+		/* And the other way round. */
+		options.clients.mode = TLS_CLIENTS_REQUIRE;
+		options.hosts = &lax;
+		serve();
+		assert_true(shake((struct ask){ .name = "x.w.test", .cert = &stranger }, &ssl));
+		end(ssl);
+		assert_false(shake((struct ask){ .name = "a.test", .cert = &stranger }, &ssl));
+		end(ssl);
+	}
+}
+
+static SSL_SESSION *begin(const char *name, const struct made *cert)
+{
+	SSL_SESSION *session;
+	bool whole;
+
+	resumes(name, cert, NULL, &whole);
+	assert_true(whole && last != NULL);
+	session = last;
+	last = NULL;
+	return session;
+}
+
+/* What was proved by a certificate or a list of revoked ones ends with it. */
+static void test_outlived(void **state)
+{
+	struct tls_host_rule rules[2] = { { STR("admin.w.test"), { .mode = TLS_CLIENTS_REQUIRE } },
+		                          { STR("x.w.test"), { .mode = TLS_CLIENTS_REQUIRE } } };
+	static const int versions[] = { TLS1_3_VERSION, TLS1_2_VERSION };
+	SSL_SESSION *of_brief[2], *of_user[2], *of_list[2];
+	const time_t start = time(NULL);
+	char brief_crl[4096];
+	struct made brief = { 0 };
+	unsigned i;
+	bool whole;
+
+	make(&brief, "brief", "DNS:brief.test", true, &ca);
+	X509_gmtime_adj(X509_getm_notAfter(brief.x), 5);
+	assert_true(X509_sign(brief.x, ca.key, EVP_sha256()) > 0);
+	make_crl(5, brief_crl, sizeof(brief_crl));
+	rules[0].clients.ca = rules[1].clients.ca = str_from(ca.cert_pem);
+	rules[1].clients.crl = str_from(brief_crl);
+	options.hosts = rules;
+	options.nhosts = 2;
+	serve();
+	for (i = 0; i < 2; i++) {
+		SSL_CTX_set_max_proto_version(ctx, versions[i]);
+		of_brief[i] = begin("admin.w.test", &brief);
+		of_user[i] = begin("admin.w.test", &user);
+		of_list[i] = begin("x.w.test", &user);
+	}
+	while (time(NULL) < start + 7)
+		usleep(100000);
+	for (i = 0; i < 2; i++) {
+		SSL_CTX_set_max_proto_version(ctx, versions[i]);
+		assert_true(resumes("admin.w.test", &user, of_user[i], &whole));
+		assert_false(resumes("admin.w.test", &brief, of_brief[i], &whole));
+		assert_false(whole);
+		assert_false(resumes("x.w.test", &user, of_list[i], &whole));
+		assert_false(whole);
+		SSL_SESSION_free(of_brief[i]);
+		SSL_SESSION_free(of_user[i]);
+		SSL_SESSION_free(of_list[i]);
+	}
+	unmake(&brief);
+}
+
+/* A challenge asks nobody for a certificate: no session may come of it. */
+static void test_challenge_leaves_no_session(void **state)
+{
+	static const int versions[] = { TLS1_3_VERSION, TLS1_2_VERSION };
+	const struct ask challenge = { .name = "acme.test", .alpn = "\12acme-tls/1" };
+	SSL_SESSION *session;
+	unsigned i;
+	bool whole;
+	SSL *ssl;
+
+	options.clients = (struct tls_rule){ TLS_CLIENTS_REQUIRE, str_from(ca.cert_pem), STR_NONE };
+	for (i = 0; i < ARRAY_LEN(versions); i++) {
+		SSL_CTX_set_max_proto_version(ctx, versions[i]);
+		serve();
+		assert_true(shake(challenge, &ssl));
+		session = SSL_get1_session(ssl);
+		end(ssl);
+		if (last != NULL || SSL_SESSION_is_resumable(session)) {
+			assert_false(resumes("a.test", NULL, last ? last : session, &whole));
+			assert_false(whole);
+		}
+		SSL_SESSION_free(session);
+		SSL_SESSION_free(last);
+		last = NULL;
+	}
+}
+
 static void test_rules_of_hosts(void **state)
 {
 	static const struct tls_host_rule hosts[] = {
@@ -496,10 +615,11 @@ static void test_field_names(void **state)
 {
 	static const char *const ours[] = { "X-Client-Verify",      "x_client_subject",
 		                            "X-CLIENT_Issuer",      "X-Client-Serial",
-		                            "x-client-fingerprint", "X-Client-San" };
+		                            "x-client-fingerprint", "X-Client-San",
+		                            "X.Client.San",         "x~CLIENT^serial" };
 	static const char *const others[] = { "X-Client-Sand", "X-Client-",     "X-Client",
 		                              "X-Clien",       "XX-Client-San", "X-Client-Name",
-		                              "X-ClientSan" };
+		                              "X-ClientSan",   "X0Client0San",  "XxClient-San" };
 	unsigned i;
 
 	for (i = 0; i < ARRAY_LEN(ours); i++)
@@ -518,6 +638,8 @@ int main(void)
 		TEST(test_request),        TEST(test_require),
 		TEST(test_bad_files),      TEST(test_crossing),
 		TEST(test_rules_of_hosts), TEST(test_field_names),
+		TEST(test_stricter_host),  TEST(test_challenge_leaves_no_session),
+		TEST(test_outlived),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
