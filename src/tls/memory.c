@@ -7,6 +7,7 @@
 #include "tls/memory.h"
 
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -47,6 +48,25 @@ struct list {
 };
 
 static _Thread_local struct list lists[CLASSES];
+static _Thread_local bool noted; /* the thread's end has something to do */
+static pthread_key_t end;
+
+/* At the end of a thread. What OpenSSL gives back after that comes to lists again: then once more.
+ */
+static void give_up(void *arg)
+{
+	struct piece *p;
+	unsigned i;
+
+	noted = false;
+	for (i = 0; i < CLASSES; i++) {
+		while ((p = lists[i].first) != NULL) {
+			lists[i].first = p->next;
+			free(p);
+		}
+		lists[i].n = 0;
+	}
+}
 
 static size_t class_of(size_t size)
 {
@@ -96,7 +116,9 @@ static void give(void *memory, const char *file, int line)
 	if (memory == NULL)
 		return;
 	p = (struct piece *)memory - 1;
-	if (p->class == NO_CLASS || lists[p->class].n == KEEP) {
+	if (unlikely(!noted))
+		noted = pthread_setspecific(end, &end) == 0;
+	if (p->class == NO_CLASS || lists[p->class].n == KEEP || !noted) {
 		free(p);
 		return;
 	}
@@ -131,6 +153,6 @@ static void *resize(void *memory, size_t size, const char *file, int line)
 void tls_memory_init(void)
 {
 	/* Refused once OpenSSL has memory of its own: then that goes on. */
-	if (!SANITIZED)
+	if (!SANITIZED && pthread_key_create(&end, give_up) == 0)
 		CRYPTO_set_mem_functions(take, resize, give);
 }
