@@ -171,9 +171,12 @@ bool identity_is_field(struct str name)
 	if (name.len < sizeof(prefix) + 2)
 		return false;
 	for (i = 0; i < sizeof(prefix) - 1; i++) {
-		const char c = name.s[i] == '_' ? '-' : (char)(name.s[i] | 0x20);
+		const char c = (char)(name.s[i] | 0x20);
+		const bool letter = c >= 'a' && c <= 'z';
 
-		if (c != prefix[i])
+		/* Gateways make the same of all that is neither letter nor digit (RFC 3875,
+		 * 4.1.18: a "_"). */
+		if (prefix[i] == '-' ? letter || (c >= '0' && c <= '9') : c != prefix[i])
 			return false;
 	}
 	for (i = 0; i < ARRAY_LEN(rest); i++)
