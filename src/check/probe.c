@@ -124,6 +124,11 @@ void probe_ask_tls(struct probe *p, bool wanted, struct tls_client *tls, struct 
 	p->tls_name = name;
 }
 
+void probe_ask_proxy(struct probe *p, uint32_t send_proxy)
+{
+	p->send_proxy = (uint8_t)send_proxy;
+}
+
 void probe_start(struct probe *p)
 {
 	CHECK(!p->running && p->ops != NULL);
@@ -206,5 +211,5 @@ bool probe_same(const struct conf_check *a, const struct conf_check *b)
 	       str_eq(a->login, b->login) && str_eq(a->database, b->database) &&
 	       str_eq(a->password, b->password) && str_eq(a->dns, b->dns) &&
 	       str_eq(a->dns_type, b->dns_type) && a->expiry == b->expiry &&
-	       a->over_tls == b->over_tls;
+	       a->over_tls == b->over_tls && a->send_proxy == b->send_proxy;
 }

@@ -91,9 +91,10 @@ struct probe {
 	bool reused; /* on a connection kept from an earlier question */
 	bool close;  /* the connection cannot be kept after this answer */
 	bool tls_wanted;
-	bool leaving; /* farewell has been said: the other side is to close */
-	uint8_t uses; /* questions on this connection */
-	uint8_t body; /* enum http_body of the answer */
+	uint8_t send_proxy; /* enum conf_send_proxy */
+	bool leaving;       /* farewell has been said: the other side is to close */
+	uint8_t uses;       /* questions on this connection */
+	uint8_t body;       /* enum http_body of the answer */
 	const struct probe_ops *ops;
 	struct probe_env *env;
 	struct stream s; /* fd -1: no connection */
@@ -136,6 +137,8 @@ void probe_ask(struct probe *p, const struct conf_check *check, const struct pro
  * name that is to be checked. Both stay the caller's. Where it is wanted and tls is NULL, questions
  * stay undecided: never in clear text instead. */
 void probe_ask_tls(struct probe *p, bool wanted, struct tls_client *tls, struct str name);
+/* The PROXY header that its connections begin with from now on: enum conf_send_proxy. */
+void probe_ask_proxy(struct probe *p, uint32_t send_proxy);
 /* Starts a question; done is called once, perhaps before this returns. Not while one is running. */
 void probe_start(struct probe *p);
 /* Gives up the question, if one is running, without calling done, and closes connections. */

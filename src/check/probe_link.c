@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "net/proxy_header.h"
 #include "net/sock.h"
 
 /* Descriptors, memory or local ports that ran out are no fault of the server. */
@@ -164,6 +165,29 @@ bool probe_begin_tls(struct probe *p)
 	return shake(p) || p->running;
 }
 
+/* The PROXY header, before anything else: this connection is our own, nobody's request. */
+static void announce(struct probe *p)
+{
+	struct net_addr source = { 0 }, destination = { 0 };
+	char out[PROXY_HEADER_OUT];
+	struct iovec iov = { .iov_base = out };
+
+	if (p->send_proxy == SEND_PROXY_OFF) {
+		return;
+	}
+	/* "LOCAL: ... when the proxy sends health-checks to the server" (2.2) has no addresses;
+	 * version 1 has no such word: both ends are as they are. */
+	if (p->send_proxy == SEND_PROXY_V1) {
+		net_local_addr(p->s.io.fd, &source);
+		destination = p->address;
+	}
+	iov.iov_len =
+	    proxy_header_write(p->send_proxy == SEND_PROXY_V1 ? 1 : 2, &source, &destination, out);
+	if (stream_send_raw(&p->s, &iov, 1) != OK) {
+		p->s.readable = true; /* reading tells why */
+	}
+}
+
 bool probe_open(struct probe *p, uint32_t events, bool *ret_new)
 {
 	bool open = p->link == LINK_OPEN;
@@ -172,6 +196,7 @@ bool probe_open(struct probe *p, uint32_t events, bool *ret_new)
 		if (!probe_connected(p)) {
 			return false;
 		}
+		announce(p);
 		if (p->tls != NULL && !p->ops->tls_later && !probe_begin_tls(p)) {
 			return false;
 		}

@@ -9,7 +9,8 @@
 /* Nothing but a connection is asked for. */
 static bool is_plain(const struct probe *p)
 {
-	return p->tls == NULL && p->check->send.len == 0 && p->check->match.len == 0;
+	return p->tls == NULL && p->send_proxy == SEND_PROXY_OFF && p->check->send.len == 0 &&
+	       p->check->match.len == 0;
 }
 
 static void verdict(struct probe *p)
@@ -49,6 +50,9 @@ static void tcp_opened(struct probe *p)
 	if (p->check->send.len > 0) {
 		probe_say(p, p->check->send.s, p->check->send.len);
 	} else if (p->check->match.len == 0) {
+		if (p->send_proxy != SEND_PROXY_OFF) {
+			probe_bye(p, NULL, 0); /* a reset could overtake the header */
+		}
 		probe_well(p);
 	}
 }

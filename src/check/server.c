@@ -135,6 +135,7 @@ static void hand_over(struct check_server *s)
 
 	probe_ask(&s->probe, &pool->conf->check, &pool->text, &s->conf->address, s->conf->id.s);
 	probe_ask_tls(&s->probe, conf_check_tls(pool->conf) != NULL, pool->tls, tls_name(s));
+	probe_ask_proxy(&s->probe, conf_check_send_proxy(pool->conf));
 }
 
 void check_server_tls(struct check_server *s)
@@ -188,12 +189,19 @@ void check_server_begin(struct check_server *s, uint32_t n, bool known)
 	set_tick(s, loop_of(s)->now);
 }
 
+/* Whether both pools' servers are asked the same in the same way. */
+static bool same_question(const struct check_pool *a, const struct check_pool *b)
+{
+	return probe_same(&a->conf->check, &b->conf->check) && a->tls_key == b->tls_key &&
+	       conf_check_send_proxy(a->conf) == conf_check_send_proxy(b->conf);
+}
+
 void check_server_move(struct check_server *s, struct check_pool *pool,
                        const struct conf_server *conf)
 {
 	const struct conf_check *old = &s->pool->conf->check;
 	const struct conf_check *check = &pool->conf->check;
-	bool same = probe_same(old, check) && s->pool->tls_key == pool->tls_key;
+	bool same = same_question(s->pool, pool);
 	bool sooner = check->interval < old->interval;
 	struct damp_event e = { .kind = DAMP_RULES, .now = loop_of(s)->now };
 

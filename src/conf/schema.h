@@ -122,6 +122,12 @@ void schema_pool_tls_finish(struct load *l, const struct node *n, void *object);
 /* schema_tcp.c: keys of listeners that stand among the others */
 extern const struct rows schema_listener_tcp;
 extern const char *const schema_send_proxy[];
+/* Sets of kinds of checks: those that can speak TLS, and those that make a connection. */
+#define PROBES_OF(kind) (1U << PROBE_##kind)
+#define PROBES_OVER_TLS \
+	(PROBES_OF(TCP) | PROBES_OF(HTTP) | PROBES_OF(GRPC) | PROBES_OF(REDIS) | \
+	 PROBES_OF(POSTGRES) | PROBES_OF(SMTP))
+#define PROBES_CONNECT (PROBES_OVER_TLS | PROBES_OF(TLS) | PROBES_OF(MYSQL))
 /* schema_check.c: schema_check; schema_vip.c */
 extern const struct rows schema_node, schema_vip, schema_track, schema_named_check, schema_slo;
 

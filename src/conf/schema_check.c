@@ -28,6 +28,7 @@ const char *conf_probe_name(uint32_t probe)
 
 static const char *const roles[] = { "any", "primary", "replica", NULL };
 static const char *const over_tls[] = { "auto", "true", "false", NULL };
+static const char *const send_proxy[] = { "auto", "off", "v1", "v2", NULL };
 static const char *const dns_types[] = { "A",   "AAAA", "CNAME", "MX",  "NS",
 	                                 "PTR", "SOA",  "SRV",   "TXT", NULL };
 
@@ -187,6 +188,11 @@ static const struct row check_rows[] = {
 	      "Whether tcp, http, grpc, redis, postgres and smtp checks speak TLS: auto is as "
 	      "the pool does, but for tcp without \"send\" and \"match\". postgres and smtp begin "
 	      "in clear text and change over." },
+	{ "send_proxy", &type_choice, OF(conf_check, send_proxy), .def = "auto",
+	  .choices = send_proxy, .redo = REDO_CHECK,
+	  .doc = "Whether the check's connections begin with a PROXY header, which says that they "
+	         "are the checker's own (v2: LOCAL; v1: its own addresses): auto is as the pool "
+	         "does, but on a \"port\" that is not the servers' own none is sent." },
 	{ "port", &type_count, OF(conf_check, port), .min = 1, .max = 65535, .redo = REDO_CHECK,
 	  .flags = ROW_OPTIONAL, .doc = "Port to probe; the server's own unless set." },
 	{ "interval", &type_duration, OF(conf_check, interval), .min = 10 * MS, .max = HOUR,
@@ -209,9 +215,7 @@ static const struct row check_rows[] = {
 	END
 };
 
-#define IS(kind) (1U << PROBE_##kind)
-
-#define CAN_TLS (IS(TCP) | IS(HTTP) | IS(GRPC) | IS(REDIS) | IS(POSTGRES) | IS(SMTP))
+#define IS(kind) PROBES_OF(kind)
 
 /* Which kinds an option is of. */
 static const struct {
@@ -231,8 +235,9 @@ static const struct {
 	{ "database", IS(POSTGRES) },
 	{ "dns_type", IS(DNS) },
 	{ "expiry", IS(TLS) },
-	{ "over_tls", CAN_TLS },
-	{ "tls", CAN_TLS | IS(TLS) },
+	{ "over_tls", PROBES_OVER_TLS },
+	{ "tls", PROBES_OVER_TLS | IS(TLS) },
+	{ "send_proxy", PROBES_CONNECT },
 };
 
 /* "http", "http or tcp", "a, b or c". */
@@ -321,6 +326,8 @@ static bool check_has(const struct row *row, const void *object)
 
 	if ((row->offset == offsetof(struct conf_check, over_tls) &&
 	     c->over_tls == CHECK_TLS_AUTO) ||
+	    (row->offset == offsetof(struct conf_check, send_proxy) &&
+	     c->send_proxy == CHECK_PROXY_AUTO) ||
 	    (row->offset == offsetof(struct conf_check, role) && c->role == CHECK_ROLE_ANY)) {
 		return false;
 	}
@@ -335,40 +342,6 @@ static bool check_has(const struct row *row, const void *object)
 static bool check_print(struct str key, const void *object, struct emit *o)
 {
 	return ((const struct conf_check *)object)->probe == PROBE_NONE;
-}
-
-const struct conf_pool_tls *conf_check_tls(const struct conf_pool *p)
-{
-	/* Neither the check nor the pool says how: then servers are verified. */
-	static const struct conf_pool_tls safe = { .on = true, .verify = true, .resumption = true };
-	const struct conf_check *c = &p->check;
-	const struct conf_pool_tls *t = c->tls.on ? &c->tls : p->tls.on ? &p->tls : &safe;
-	bool plain = c->probe == PROBE_TCP && c->send.len == 0 && c->match.len == 0;
-
-	if (c->probe == PROBE_TLS || (c->over_tls == CHECK_TLS_ON && CAN_TLS >> c->probe & 1)) {
-		return t;
-	}
-	if (c->over_tls == CHECK_TLS_OFF || t == &safe || !(CAN_TLS >> c->probe & 1)) {
-		return NULL;
-	}
-	return c->tls.on || !plain ? t : NULL;
-}
-
-static bool pings(const struct conf_pool *p, uint32_t n, int family)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		for (uint32_t k = 0; p[i].check.probe == PROBE_PING && k < p[i].nservers; k++) {
-			if (p[i].servers[k].address.sa.sa_family == family) {
-				return true;
-			}
-		}
-	}
-	return false;
-}
-
-bool conf_pings(const struct conf *c, int family)
-{
-	return pings(c->pools, c->npools, family) || pings(c->checks, c->nchecks, family);
 }
 
 const struct rows schema_check = {

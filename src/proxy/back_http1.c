@@ -7,10 +7,10 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "net/proxy_header.h"
 #include "net/sock.h"
 #include "proxy/exchange.h"
 #include "proxy/opening.h"
-#include "proxy/proxy_header.h"
 #include "proxy/tls_back.h"
 
 /* Whether the server is told of the client by a PROXY header: the connection is that client's then.

@@ -9,10 +9,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "net/proxy_header.h"
 #include "net/sock.h"
 #include "proxy/hello.h"
 #include "proxy/listener.h"
-#include "proxy/proxy_header.h"
 #include "proxy/tcp.h"
 
 #define SAY_EVERY NS_PER_S /* one line of log a listener and thread in so long */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The PROXY protocol, both versions, in and out, with HAProxy and nginx at the other end."""
 
+import copy
 import os
 import socket
 import ssl
@@ -272,3 +273,100 @@ def test_to_nginx(node, program, folder, version):
     node(tcp(port, {"n": f"127.0.0.1:{own}"}, send_proxy=version))
     with Conn(port) as c:
         assert c.recv_all().decode() == f"127.0.0.1:{c.local_port}>127.0.0.1:{port}"
+
+
+# --- checks -------------------------------------------------------------------------------------
+
+CHECK = {"interval": "100ms", "timeout": "5s", "rise": 1, "fall": 1}
+
+
+def checked(version, pools, checks=None):
+    """Pools that announce clients, each of one server: (port, check, what else the pool has)."""
+    conf = simple(free_port(), ["127.0.0.1:1"], check=False)
+    for name, (port, check, *more) in pools.items():
+        conf["pools"][name] = {"send_proxy": version, "check": {**CHECK, **check},
+                               "servers": {"s": f"127.0.0.1:{port}"},
+                               **(copy.deepcopy(more[0]) if more else {})}
+    conf["checks"] = {name: {**CHECK, **check} for name, check in (checks or {}).items()}
+    return conf
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_checks_begin_with_it_haproxy(node, program, folder, version):
+    """HAProxy demands the header, says what it had, and is down to checks without one."""
+    web, secure, silent, free = (free_port() for _ in range(4))
+    pem = certificate(folder, "shop.test")
+    haproxy(program, folder,
+            f"frontend x\n mode http\n bind 127.0.0.1:{web} accept-proxy\n"
+            f" bind 127.0.0.1:{secure} accept-proxy ssl crt {pem}\n bind 127.0.0.1:{free}\n"
+            " http-request return status 200 content-type text/plain lf-string "
+            "\"%[src]>%[dst]:%[dst_port]\"\n"
+            f"frontend y\n mode tcp\n bind 127.0.0.1:{silent} accept-proxy\n"
+            " timeout client 10s\n")(free)
+    trust = {"tls": {"verify": False}}
+    n = node(checked(version, {
+        "http": (web, {"http": "/", "match": f"127.0.0.1>127.0.0.1:{web}"}),
+        "https": (secure, {"http": "/", "match": f"127.0.0.1>127.0.0.1:{secure}"}, trust),
+        "tls": (secure, {"tls": True}, trust),
+        "tcp": (web, {"tcp": True}),
+        "talk": (web, {"tcp": True, "send": r"GET / HTTP/1.0\r\n\r\n", "match": "200 OK"}),
+        "own": (web, {"http": "/", "port": web}),
+        "without": (web, {"http": "/", "send_proxy": "off"}),
+        "beside": (silent, {"http": "/", "port": free}),
+        "beside_too": (silent, {"http": "/", "port": web, "send_proxy": version}),
+    }, {
+        "told": {"address": f"127.0.0.1:{web}", "http": "/", "send_proxy": version},
+        "untold": {"address": f"127.0.0.1:{web}", "http": "/"},
+    }))
+    for name in ("http", "https", "tls", "tcp", "talk", "own", "beside", "beside_too"):
+        n.wait_server(f"{name}/s", "up")
+    n.wait_server("without/s", "down")
+    wait_for(lambda: {c["name"]: c["state"] for c in n.status()["checks"]} ==
+             {"told": "up", "untold": "down"}, what="named checks")
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_checks_begin_with_it_nginx(node, program, folder, version):
+    """nginx logs what it thinks of a client: nothing, of these."""
+    web, secure, stream = (free_port() for _ in range(3))
+    pem = certificate(folder, "shop.test")
+    nginx(program, folder,
+          "http { access_log off; server { "
+          f"listen 127.0.0.1:{web} proxy_protocol; listen 127.0.0.1:{secure} ssl proxy_protocol; "
+          f"ssl_certificate {pem}; ssl_certificate_key {pem}; location / {{ "
+          "return 200 \"[$proxy_protocol_addr>$proxy_protocol_server_addr]\"; } } }\n"
+          f"stream {{ server {{ listen 127.0.0.1:{stream} proxy_protocol; return hello; }} }}\n",
+          stream)
+    told = "[127.0.0.1>127.0.0.1]" if version == "v1" else "[>]"
+    trust = {"tls": {"verify": False}}
+    n = node(checked(version, {
+        "http": (web, {"http": "/", "match": told}),
+        "https": (secure, {"http": "/", "match": told}, trust),
+        "tls": (secure, {"tls": True}, trust),
+        "tcp": (stream, {"tcp": True}),
+        "talk": (stream, {"tcp": True, "match": "hello"}),
+    }))
+    for name in ("http", "https", "tls", "tcp", "talk"):
+        n.wait_server(f"{name}/s", "up")
+    for name in ("http", "tls", "tcp", "talk"):
+        wait_for(lambda: n.server(f"{name}/s")["checks_ok"] >= 5, 60, "some checks")
+        assert n.server(f"{name}/s")["checks_failed"] == 0
+    with open(f"{folder}/{stream}.log", encoding="utf-8") as f:
+        assert f.read().count("PROXY") <= 1 # who looked whether it listens had none
+
+
+@pytest.mark.parametrize("kind", [{"redis": True}, {"postgres": True}, {"mysql": True},
+                                  {"smtp": True}, {"grpc": True}])
+def test_other_kinds_begin_with_it(node, peers, kind):
+    a = peers(Peer, first_bytes)
+    conf = checked("v1", {"p": (a.port, {**kind, "send_proxy": "v2"})})
+    n = node(conf)
+    wait_for(lambda: a.seen)
+    assert a.seen[0] == SIGNATURE + b"\x20\0\0\0"
+    # a reload that changes the pool's alone counts for its checks
+    del conf["pools"]["p"]["check"]["send_proxy"]
+    n.reload(conf)
+    wait_for(lambda: isinstance(a.seen[-1], bytes) and a.seen[-1].startswith(b"PROXY TCP4 "))
+    conf["pools"]["p"]["send_proxy"] = "v2"
+    n.reload(conf)
+    wait_for(lambda: a.seen[-1] == SIGNATURE + b"\x20\0\0\0")

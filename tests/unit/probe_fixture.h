@@ -24,8 +24,8 @@
 enum act { END, READ, HEAR, SEND, CLOSE, RESET, HANG, NEXT };
 
 struct step {
-	enum act act; /* READ: until an empty line; HEAR: anything; HANG: until the client closes;
-	                 NEXT: accept */
+	enum act act; /* READ: until an empty line; HEAR: anything, of len bytes at least; HANG:
+	                 until the client closes; NEXT: accept */
 	const char *text;
 	size_t len; /* 0: of the text */
 };
@@ -93,12 +93,15 @@ static inline void fixture_read(struct fixture *f, int fd)
 	}
 }
 
-static inline void fixture_hear(struct fixture *f, int fd)
+static inline void fixture_hear(struct fixture *f, int fd, size_t least)
 {
-	size_t room = sizeof(f->requests) - 1 - f->nrequests;
-	ssize_t n = recv(fd, f->requests + f->nrequests, room, 0);
+	size_t from = f->nrequests;
+	ssize_t n;
 
-	f->nrequests += n > 0 ? (size_t)n : 0;
+	do {
+		n = recv(fd, f->requests + f->nrequests, sizeof(f->requests) - 1 - f->nrequests, 0);
+		f->nrequests += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && f->nrequests - from < least);
 }
 
 static inline void *fixture_serve(void *arg)
@@ -113,7 +116,7 @@ static inline void *fixture_serve(void *arg)
 			fixture_read(f, fd);
 			break;
 		case HEAR:
-			fixture_hear(f, fd);
+			fixture_hear(f, fd, s->len);
 			break;
 		case SEND:
 			(void)send(fd, s->text, s->len != 0 ? s->len : strlen(s->text),

@@ -116,6 +116,9 @@ static const struct verify_case cases[] = {
 	  "send_proxy: "
 	  "v2, " CHECKED " } }\n",
 	  1, 0, "has \"send_proxy\"" },
+	{ "send_proxy_ping",
+	  LISTENER ROUTE "pools: { web: { check: { ping: true, send_proxy: v2 }, " SERVERS " } }\n",
+	  0, 1, "\"send_proxy\" has no effect: this is no tcp, http, tls, " },
 	{ "send_proxy_h2",
 	  LISTENER ROUTE "pools: { web: { send_proxy: v2, protocol: h2, " CHECKED " } }\n", 1, 0,
 	  "does not suit \"protocol: h2\"" },

@@ -409,6 +409,49 @@ static void test_ping(void **state)
 	turn_until(f, true);
 }
 
+/* Ours, of a connection that is nobody else's, before anything else. */
+static void test_announced(void **state)
+{
+	static const char local[] = "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+	struct fixture *f = *state;
+	const struct step steps[] = { { HEAR, .len = 30 },
+		                      { SAY("+PONG\r\n") },
+		                      { HANG },
+		                      { NEXT },
+		                      { HEAR },
+		                      { HANG },
+		                      { NEXT },
+		                      { HEAR },
+		                      { HANG },
+		                      { END } };
+	char said[128];
+
+	f->check.probe = PROBE_REDIS;
+	serve(f, steps);
+	probe_ask_proxy(&f->probe, SEND_PROXY_V2);
+	expect_ok(f);
+	assert_memory_equal(f->requests, local, 16);
+	assert_memory_equal(f->requests + 16, "*1\r\n$4\r\nPING\r\n", 14);
+
+	/* A connection alone ends in order, so that no reset overtakes the header. */
+	f->check.probe = PROBE_TCP;
+	f->nrequests = 0;
+	fixture_ready(f);
+	expect_ok(f);
+	turn_until(f, f->nrequests == 16);
+	assert_memory_equal(f->requests, local, 16);
+	turn_until(f, f->probe.s.io.fd < 0);
+
+	f->nrequests = 0;
+	probe_ask_proxy(&f->probe, SEND_PROXY_V1);
+	expect_ok(f);
+	turn_until(f, f->nrequests != 0);
+	(void)snprintf(said, sizeof(said), " %u\r\n", net_addr_port(&f->address));
+	assert_memory_equal(f->requests, "PROXY TCP4 127.0.0.1 127.0.0.1 ", 31);
+	f->requests[f->nrequests] = '\0';
+	assert_non_null(strstr(f->requests, said));
+}
+
 int main(void)
 {
 	struct CMUnitTest tests[ARRAY_LEN(cases) + 16] = { 0 };
@@ -417,6 +460,7 @@ int main(void)
 		probe_test(test_next_question),       probe_test(test_tls_unusable),
 		probe_test(test_tls_refused),         probe_test(test_dns),
 		probe_test(test_ping_without_socket), probe_test(test_ping),
+		probe_test(test_announced),
 	};
 	size_t n = 0;
 

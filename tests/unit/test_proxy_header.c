@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "proxy/proxy_header.h"
+#include "net/proxy_header.h"
 
 #define SIG "\r\n\r\n\0\r\nQUIT\n"
 #define A4  "\xc0\0\2\1\xc6\x33\x64\7\xdc\4\1\xbb" /* 192.0.2.1:56324 to 198.51.100.7:443 */

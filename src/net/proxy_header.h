@@ -3,8 +3,8 @@
  * The PROXY protocol, versions 1 and 2 (HAProxy's proxy-protocol.txt, 2020): what a proxy says of a
  * connection before its first byte. Pure: bytes in, addresses out, and back.
  */
-#ifndef PROXY_PROXY_HEADER_H
-#define PROXY_PROXY_HEADER_H
+#ifndef NET_PROXY_HEADER_H
+#define NET_PROXY_HEADER_H
 
 #include <sys/types.h>
 

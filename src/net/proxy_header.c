@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Headers of the PROXY protocol; see proxy_header.h. Quoted sections are those of its document. */
-#include "proxy/proxy_header.h"
+#include "net/proxy_header.h"
 
 #include <stdio.h>
 
