@@ -8,6 +8,8 @@
 /* Adds name="value" to a list of labels: backslash, quote and newline escaped; other control bytes
  * become '?'. */
 void metrics_label(struct buf *out, const char *name, struct str value);
+/* Digits, in a hurry: there are very many. */
+void metrics_number(struct buf *out, uint64_t n);
 /* HELP and TYPE of a family; its samples must follow. */
 void metrics_head(struct buf *out, const char *name, const char *type, const char *help);
 /* name{labels} value */
@@ -16,6 +18,10 @@ void metrics_line(struct buf *out, struct str name, const char *labels, uint64_t
 void metrics_single(struct buf *out, const char *name, const char *type, const char *help,
                     uint64_t value);
 
+/* What listeners, routes and pools count. */
+void metrics_traffic(const struct api *a, struct buf *out);
+/* Servers: what they count, how they are, their checks. */
+void metrics_servers(const struct api *a, struct buf *out);
 /* Certificates. */
 void metrics_certs(const struct api *a, struct buf *out);
 /* Virtual IPs and named checks. */
