@@ -212,22 +212,27 @@ void vrrp_instance_configure(struct vrrp_instance *i, const struct conf_vip *con
 bool vrrp_instance_same(const struct vrrp_instance *i, const struct conf_vip *conf);
 /* Whether the addresses are those. */
 bool vrrp_instance_same_addresses(const struct vrrp_instance *i, const struct conf_vip *conf);
-/* Gives the machine an event (its time is set here) and does what comes out. */
-void vrrp_instance_step(struct vrrp_instance *i, struct vrrp_event *e);
 /* Starts or stops it by what is known of its interface, the node and the rest. */
 void vrrp_instance_look(struct vrrp_instance *i);
 /* Goes on where the earlier process of this node stopped. */
 void vrrp_instance_resume(struct vrrp_instance *i, const struct vrrp_event *as);
 void vrrp_instance_rules(const struct vrrp_instance *i, struct vrrp_rules *ret);
-struct vrrp_health vrrp_instance_health(struct vrrp_instance *i);
-/* The conditions have changed. */
-void vrrp_instance_feel(struct vrrp_instance *i);
 /* The addresses are removed, the sockets given back; says nothing to anybody. */
 void vrrp_instance_detach(struct vrrp_instance *i);
+
+/* --- instance_step.c ------------------------------------------------------------------------ */
+
+/* Gives the machine an event (its time is set here) and does what comes out. */
+void vrrp_instance_step(struct vrrp_instance *i, struct vrrp_event *e);
 /* Fires what is overdue. */
 void vrrp_instance_hurry(struct vrrp_instance *i);
 /* Events for it and all others of its sync group. */
 void vrrp_group_step(struct vrrp_instance *i, const struct vrrp_event *e);
+/* Its timer. */
+void vrrp_instance_timer(struct loop_timer *t);
+struct vrrp_health vrrp_instance_health(struct vrrp_instance *i);
+/* The conditions have changed. */
+void vrrp_instance_feel(struct vrrp_instance *i);
 
 static inline bool vrrp_ipv6(const struct vrrp_instance *i)
 {

@@ -13,7 +13,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 
-#define NS_PER_CS      (10 * NS_PER_MS)
 #define ANNOUNCE_AGAIN (5 * NS_PER_S) /* after the first one */
 #define ANNOUNCE_CLASH NS_PER_S       /* while another active node is heard */
 #define LIVING         3              /* intervals for which one that was heard counts as alive */

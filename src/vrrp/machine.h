@@ -20,7 +20,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "stat/vip.h"
+
+#define NS_PER_CS (10 * NS_PER_MS) /* the unit of intervals in advertisements */
 
 #define VRRP_PRIORITY_RELEASE   0   /* "I give it up" */
 #define VRRP_PRIORITY_APPOINTED 254 /* an appointed node, whatever its own is */

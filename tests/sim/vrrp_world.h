@@ -19,7 +19,6 @@
 #define MAX_QUEUE   64 /* packets that a frozen process's socket holds */
 #define LOW_BAND    10
 #define START_TIME  1000000000000ULL
-#define NS_PER_CS   10000000ULL
 
 struct packet {
 	uint8_t from, to, router, priority;
