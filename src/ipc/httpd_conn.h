@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the two halves of the HTTP server share: httpd_conn.c serves one connection, httpd.c accepts
- * and ends them. */
+/* What the parts of the HTTP server share: httpd.c accepts connections and ends them, httpd_conn.c
+ * is the life of one, httpd_request.c and httpd_answer.c are its two directions. */
 #ifndef IPC_HTTPD_CONN_H
 #define IPC_HTTPD_CONN_H
 
@@ -80,6 +80,16 @@ void httpd_conn_close(struct httpd_conn *c);
 bool httpd_conn_idle(const struct httpd_conn *c);
 /* Lays an answer out, to be written in the next turn or when the handler returns. */
 void httpd_conn_answer(struct httpd_conn *c, struct httpd_answer *a);
+/* Frees what is left of the answer's body. */
+void httpd_conn_drop_body(struct httpd_conn *c);
+/* Writes; whether it can go on at once. */
+bool httpd_conn_write(struct httpd_conn *c);
+/* A request that is refused before the handler sees it; the connection ends. */
+void httpd_conn_refuse(struct httpd_conn *c, unsigned status, const char *why);
+/* Reads once. Whether there are new bytes or the end. */
+bool httpd_conn_read(struct httpd_conn *c);
+/* Looks at what has been read. Whether there was enough to go on. */
+bool httpd_conn_parse(struct httpd_conn *c);
 /* Frees a listener that is gone and has no connection left. */
 void httpd_listener_put(struct httpd_listener *l);
 
