@@ -11,6 +11,7 @@
 
 #define LAB_MAX_NODES      20
 #define LAB_MAX_SERVERS    200 /* hosts with test servers */
+#define LAB_MAX_WHOAMIS    2000
 #define LAB_MAX_SUBNETS    16
 #define LAB_MAX_INTERFACES 8 /* of a node */
 #define LAB_MAX_ADDRESSES  (LAB_MAX_SUBNETS + 4)

@@ -124,7 +124,7 @@ void whoami_accept(struct loop_io *io, uint32_t events);
 void whoami_send(struct whoami_conn *c, const void *data, size_t len);
 void whoami_conn_close(struct whoami_conn *c, bool reset);
 
-/* --- whoami_answer.c */
+/* --- whoami_pages.c */
 struct whoami_page {
 	const char *path; /* ends with '/' where something follows */
 	bool control;     /* neither counted nor disturbed by latency, errors and hangs */
@@ -134,12 +134,20 @@ struct whoami_page {
 const struct whoami_page *whoami_page_find(struct str path);
 /* Answers the request: fills and sends, or sets a source; sets the next state. */
 void whoami_answer(struct whoami_conn *c, const struct http_head *h);
+
+/* --- whoami_answer.c */
 void whoami_answer_error(struct whoami_conn *c, const struct http_head *h, unsigned status,
                          const char *text);
+/* A whole answer in one system call. */
+void whoami_send_whole(struct whoami_conn *c, const struct http_head *h, unsigned status,
+                       const char *type, struct str body, const char *extra);
+void whoami_number(struct buf *b, uint64_t n);
 /* Sends the head of an answer with a body of `length` bytes; UINT64_MAX: unknown, chunked or until
  * the end. extra: further fields, each with CRLF; "" for none. */
 void whoami_head(struct whoami_conn *c, const struct http_head *h, unsigned status,
                  const char *type, uint64_t length, const char *extra);
+/* The answer is complete: what comes next on the connection. */
+void whoami_finish(struct whoami_conn *c);
 /* One run of an unknown length's body. */
 void whoami_run(struct whoami_conn *c, const void *data, size_t len);
 /* Ends the answer: chunked needs its last chunk, with trailers ("" for none). */
