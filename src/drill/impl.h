@@ -135,6 +135,24 @@ struct drill {
 	char why[512];
 };
 
+#define DRILL_POLL_NS (50 * NS_PER_MS) /* between two looks at what is waited for */
+
+/* run.c: a line of progress; last: it stays. */
+void drill_say(struct drill *d, bool last, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* perform.c: one drill, from being well to being well; what comes of it, or why it could not be
+ * run, is in r. */
+void drill_perform(struct drill *d, const struct drill_scenario *s, struct drill_result *r);
+/* asking.c: the client as a process. OK, or an error with d->why. */
+int drill_client_start(struct drill *d);
+/* Waits for its first good answers, and for some time more. */
+int drill_client_warm(struct drill *d);
+/* Whether it has ended by itself, which is a failure: d->why says how. */
+bool drill_client_has_ended(struct drill *d);
+/* The download ends by itself, well or not. */
+void drill_client_wait_download(struct drill *d);
+/* Ends it and takes what it saw over to the result. */
+int drill_client_collect(struct drill *d);
 /* target.c: finds out what to ask, and builds or finds the lab. OK, or an error with d->why. */
 int drill_target(struct drill *d);
 void drill_target_close(struct drill *d);
