@@ -248,6 +248,7 @@ static void again(struct exchange *x)
 	stat_add(&x->pool->stat->c[STAT_RETRIES], 1);
 	flow_free(&x->rin);
 	x->rscanned = 0;
+	x->interim = 0;
 	x->upload_dead = false;
 	x->state = X_NEW;
 	attempt_start(x);
@@ -256,6 +257,7 @@ static void again(struct exchange *x)
 static void give_up(struct exchange *x, enum fail_why why, const char *note)
 {
 	const bool late = why == FAIL_TIMEOUT || why == FAIL_CONNECT_TIMEOUT;
+	const char *bad = why == FAIL_BAD_RESPONSE ? x->bad : NULL;
 	const char *name =
 	    board_slot_name(x->thread->proxy->role->board, BOARD_SERVER, x->server->slot);
 
@@ -263,8 +265,9 @@ static void give_up(struct exchange *x, enum fail_why why, const char *note)
 	              late                ? 504
 	              : why == FAIL_LOCAL ? 503
 	                                  : 502,
-	              "server %s: %s (attempt %u%s)", name ? name : "?", fail_words(x->server, why),
-	              x->attempts, note);
+	              "server %s: %s%s%s (attempt %u%s)", name ? name : "?",
+	              fail_words(x->server, why), bad ? ": " : "", bad ? bad : "", x->attempts,
+	              note);
 }
 
 void attempt_failed(struct exchange *x, enum fail_why why)

@@ -95,7 +95,9 @@ struct up_stream {
 	bool whole;     /* END_STREAM came: the response is whole with `in` and `lines` */
 	bool closed;    /* nghttp2 has closed it */
 	bool malformed; /* the response is; the stream was reset */
+	bool sized;     /* the length of the response's content is known */
 	uint8_t interim;
+	uint64_t left;     /* with `sized`: bytes of content that are yet to come */
 	uint32_t owed;     /* bytes of `in` for which the window was not given back */
 	struct flow out;   /* the request's body */
 	struct flow in;    /* heads and payload for the exchange */

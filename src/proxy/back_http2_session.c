@@ -33,9 +33,12 @@ static void note_noise(struct up_conn *c)
 	}
 }
 
-static void reset(struct up_conn *c, struct up_stream *st, uint32_t code)
+/* why: for the reason of the answer; it lives for ever. */
+static void reset(struct up_conn *c, struct up_stream *st, uint32_t code, const char *why)
 {
 	st->malformed = true;
+	if (st->x != NULL)
+		st->x->bad = why;
 	up_stream_due(st);
 	nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, st->id, code);
 }
@@ -75,35 +78,61 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	return 0; /* what is wrong with it is told at the end */
 }
 
-static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
-                             const uint8_t *name, size_t name_len, const uint8_t *value,
-                             size_t value_len, uint8_t flags, void *arg)
+/* RFC 9113, 8.1.1: what defines that there is no content counts before a Content-Length. */
+static void note_length(struct up_stream *st, const struct h2_text *t)
 {
-	/* nghttp2 would leave such a field out: the message is malformed (RFC 9113, 8.2.1). */
-	return on_header(session, frame, name, name_len, value, value_len, flags, arg);
+	const bool none = st->x->method == HTTP_HEAD || t->status == 204 || t->status == 304;
+
+	st->sized = t->sized || none;
+	st->left = none ? 0 : t->length;
+}
+
+/* END_STREAM came. */
+static void ends(struct up_conn *c, struct up_stream *st)
+{
+	if (st->malformed)
+		return;
+	if (!st->final) {
+		reset(c, st, NGHTTP2_PROTOCOL_ERROR, "no head");
+	} else if (st->sized && st->left > 0) {
+		reset(c, st, NGHTTP2_PROTOCOL_ERROR, "body shorter than its Content-Length");
+	} else {
+		st->whole = true;
+		up_stream_due(st);
+	}
 }
 
 static void take_headers(struct up_conn *c, struct up_stream *st, bool end)
 {
 	struct h2_text *t = &c->text;
 	struct flow *to = st->final ? &st->lines : &st->in;
+	const char *why = NULL;
 
 	c->in_block = false;
 	if (st->x == NULL || st->malformed)
 		return;
-	if (h2_text_end(t, end) != H2_FAULT_NONE || (st->final && !end) ||
-	    (!st->final && t->status < 200 && st->interim++ == UP_INTERIM)) {
-		reset(c, st, NGHTTP2_PROTOCOL_ERROR);
+	if (h2_text_end(t, end) != H2_FAULT_NONE)
+		why = h2_fault_text((enum h2_fault)t->fault);
+	else if (st->final && !end) /* RFC 9113, 8.1 */
+		why = "header fields in the middle of a message";
+	else if (!st->final && t->status < 200 && st->interim++ == UP_INTERIM)
+		why = "too many interim responses";
+	if (why != NULL) {
+		reset(c, st, NGHTTP2_PROTOCOL_ERROR, why);
 		return;
 	}
 	if (t->len > 0 && flow_add(to, t->out, t->len) != OK) {
-		reset(c, st, NGHTTP2_INTERNAL_ERROR);
+		reset(c, st, NGHTTP2_INTERNAL_ERROR, "out of memory");
 		return;
 	}
-	if (t->status >= 200)
+	if (t->status >= 200) {
 		st->final = c->proved = true;
-	st->whole = end;
-	up_stream_due(st);
+		note_length(st, t);
+	}
+	if (end)
+		ends(c, st);
+	else
+		up_stream_due(st);
 }
 
 /* --- frames --------------------------------------------------------------------------------- */
@@ -115,10 +144,8 @@ static void take_data_frame(struct up_conn *c, const nghttp2_frame *frame)
 
 	if (frame->hd.length == frame->data.padlen && !end)
 		note_noise(c);
-	if (st != NULL && end) {
-		st->whole = true;
-		up_stream_due(st);
-	}
+	if (st != NULL && st->x != NULL && end)
+		ends(c, st);
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -174,6 +201,12 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	nghttp2_session_consume_connection(session, len);
 	if (x == NULL || st->malformed)
 		return 0;
+	if (!st->final || (st->sized && len > st->left)) {
+		reset(c, st, NGHTTP2_PROTOCOL_ERROR,
+		      st->final ? "body longer than its Content-Length" : "data before its head");
+		return 0;
+	}
+	st->left -= st->sized ? len : 0;
 	up_stream_due(st);
 	if (len >= UP_DIRECT && flow_empty(&st->in) && x->state == X_RESPONSE &&
 	    x->front->room(x)) {
@@ -183,7 +216,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	} else if (flow_add(&st->in, data, len) == OK) {
 		st->owed += (uint32_t)len;
 	} else {
-		reset(c, st, NGHTTP2_INTERNAL_ERROR);
+		reset(c, st, NGHTTP2_INTERNAL_ERROR, "out of memory");
 	}
 	return go_on(c);
 }
@@ -197,6 +230,8 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 
 	if (st != NULL) { /* nghttp2 resets it */
 		st->malformed = true;
+		if (st->x != NULL)
+			st->x->bad = "a frame that HTTP/2 does not allow";
 		up_stream_due(st);
 	} else {
 		c->why = FAIL_HTTP2;
@@ -308,7 +343,6 @@ int up_session_options(struct up_thread *up)
 		return ERR_NOMEM;
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
-	nghttp2_session_callbacks_set_on_invalid_header_callback(cb, on_invalid_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid_frame);
@@ -318,6 +352,8 @@ int up_session_options(struct up_thread *up)
 	nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
 	nghttp2_option_set_no_auto_window_update(up->option, 1);
 	nghttp2_option_set_no_closed_streams(up->option, 1);
+	/* Messages are judged here and by h2_text.c, once, with a reason. */
+	nghttp2_option_set_no_http_messaging(up->option, 1);
 	nghttp2_option_set_max_send_header_block_length(up->option, 512 * 1024);
 	return OK;
 }

@@ -101,6 +101,7 @@ struct exchange {
 	struct flow rtrailers; /* by unpacking */
 	struct flow rin;       /* part of a response head */
 	size_t rscanned;
+	unsigned interim;
 	unsigned status; /* sent to the client; 0: none */
 
 	unsigned attempts;
@@ -108,6 +109,7 @@ struct exchange {
 	struct server *tried[EXCHANGE_TRIED];
 	uint8_t last_fail;   /* enum fail_why */
 	uint32_t reset_code; /* with FAIL_STREAM: the error code of the server's RST_STREAM */
+	const char *bad;     /* with FAIL_BAD_RESPONSE: what is wrong with it; NULL: not said */
 	char *reason;        /* of an error answer or an abort, for the log; malloc'ed */
 
 	char *head; /* request head for the server; head_space or malloc'ed */

@@ -252,7 +252,7 @@ static int explain_request(const struct conf *c, struct board *b, const struct r
 	int err;
 
 	if (str_eq(q->head->method_text, STR("CONNECT"))) {
-		say_answer(out, "405: CONNECT is not supported");
+		say_answer(out, "501: CONNECT is not supported");
 		return OK;
 	}
 	err = find_route(c, q, &r, out);

@@ -28,6 +28,8 @@ struct front_ops {
 	ssize_t (*read)(struct exchange *x, void *p, size_t size);
 	/* Whether read may give something else than ERR_AGAIN. */
 	bool (*readable)(const struct exchange *x);
+	/* Not framed: whether all of it was read, as far as is known without asking again. */
+	bool (*whole)(const struct exchange *x);
 	/* Has the event come once more in a later turn: for who stops although there is more. */
 	void (*rearm)(struct exchange *x);
 	/* Bytes that read gave and that do not belong to this request. OK or ERR_NOMEM. */

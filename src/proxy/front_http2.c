@@ -31,6 +31,11 @@ static bool http2_readable(const struct exchange *x)
 	return !flow_empty(&x->stream->in) || x->stream->in_end;
 }
 
+static bool http2_whole(const struct exchange *x)
+{
+	return flow_empty(&x->stream->in) && x->stream->in_end;
+}
+
 static void http2_rearm(struct exchange *x)
 {
 	struct http2_stream *st = x->stream;
@@ -414,6 +419,7 @@ const struct front_ops front_http2 = {
 	.framed = false,
 	.read = http2_read,
 	.readable = http2_readable,
+	.whole = http2_whole,
 	.rearm = http2_rearm,
 	.unread = http2_unread,
 	.head = http2_head,

@@ -7,6 +7,14 @@
 #include "base/err.h"
 #include "proxy/exchange.h"
 
+/* Behind a body of known length: only HTTP/2 has a place for them, on both sides. Without this the
+ * end of such a body would have to be waited for, which is a DATA frame more. */
+static bool may_have_trailers(const struct exchange *x)
+{
+	return !x->front->framed && !x->back->framed &&
+	       (!x->front->whole(x) || !flow_empty(&x->trailers));
+}
+
 ssize_t request_scan(struct exchange *x, struct str data)
 {
 	ssize_t n;
@@ -18,7 +26,7 @@ ssize_t request_scan(struct exchange *x, struct str data)
 		if (x->body == HTTP_BODY_LENGTH) {
 			n = (ssize_t)MIN(data.len, x->body_left);
 			x->body_left -= (uint64_t)n;
-			x->request_done = x->body_left == 0;
+			x->request_done = x->body_left == 0 && !may_have_trailers(x);
 		}
 	} else {
 		n = http_chunked_scan(&x->chunked, data.s, data.len, NULL);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Forwarding a response: its head rebuilt, its body as it lies, no faster than the client reads. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/check.h"
 #include "base/err.h"
 #include "proxy/exchange.h"
+
+#define INTERIM_MAX 32 /* of one attempt: they are not held up by a client that does not read */
 
 /* Nothing more follows: the server is free, the client may still have to take some of it. */
 static void response_over(struct exchange *x, bool keep)
@@ -120,28 +123,11 @@ static bool pack(struct exchange *x, struct str data, bool end)
 	return x->front->data(x, http_chunk_pack(x->thread->out, data, end), end);
 }
 
-/* Whether payload and its end agree with what the head said (RFC 9113, 8.1.1). */
-static bool is_in_length(struct exchange *x, size_t len, bool end)
-{
-	if (x->rbody == HTTP_BODY_NONE)
-		return len == 0;
-	if (x->rbody != HTTP_BODY_LENGTH)
-		return true;
-	if (len > x->rbody_left)
-		return false;
-	x->rbody_left -= len;
-	return !end || x->rbody_left == 0;
-}
-
 static void body_payload(struct exchange *x, const struct http_head *h, struct str data, bool end)
 {
 	char small[HEAD_ROOM_BODY];
 	bool well;
 
-	if (!is_in_length(x, data.len, end)) {
-		broken(x, "the server's body is not as long as its Content-Length");
-		return;
-	}
 	if (x->enchunk && h != NULL && data.len <= sizeof(small) - HTTP_CHUNK_ROOM)
 		well = x->front->head(x, h, http_chunk_pack(small, data, end), end);
 	else if (x->enchunk)
@@ -166,10 +152,6 @@ void response_trailers(struct exchange *x, struct str lines)
 {
 	bool well = true;
 
-	if (!is_in_length(x, 0, true)) {
-		broken(x, "the server's body is not as long as its Content-Length");
-		return;
-	}
 	if (x->front->trailers != NULL)
 		well = x->front->trailers(x, lines);
 	else if (x->enchunk)
@@ -243,6 +225,11 @@ static size_t response_head(struct exchange *x, struct str data, bool end)
 		return 0;
 	}
 	if (h->status < 200) {
+		if (x->interim++ == INTERIM_MAX) {
+			stat_add(&x->server->stat->c[STAT_RESPONSE_ERRORS], 1);
+			exchange_fail(x, 502, "server sent too many interim responses");
+			return 0;
+		}
 		x->expect = false;
 		return x->front->head(x, h, STR_NONE, false) ? (size_t)n : 0;
 	}
@@ -290,6 +277,15 @@ static void ends_early(struct exchange *x, enum fail_why why, const char *text)
 	buf_free(&lines);
 }
 
+static void violated(struct exchange *x, enum fail_why why)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "the server violated HTTP/2 in the middle of its response%s%s",
+	         x->bad != NULL ? ": " : "", x->bad != NULL ? x->bad : "");
+	ends_early(x, why, text);
+}
+
 void response_failed(struct exchange *x, enum fail_why why)
 {
 	if (x->state == X_SENT)
@@ -299,7 +295,7 @@ void response_failed(struct exchange *x, enum fail_why why)
 	else if (why == FAIL_STREAM)
 		ends_early(x, why, "the server reset the request in the middle of its response");
 	else if (why == FAIL_BAD_RESPONSE || why == FAIL_HTTP2)
-		ends_early(x, why, "the server violated HTTP/2 in the middle of its response");
+		violated(x, why);
 	else
 		ends_early(x, why, "the server closed in the middle of its response");
 }

@@ -217,7 +217,7 @@ static void exchange_route(struct exchange *x, const struct http_head *h)
 		return;
 	}
 	if (str_eq(h->method_text, STR("CONNECT"))) {
-		exchange_fail(x, 405, "CONNECT is not supported");
+		exchange_fail(x, 501, "CONNECT is not supported");
 		return;
 	}
 	if (!tls_front_serves(x->client, h->host)) {

@@ -35,6 +35,7 @@ def proxy():
         port, ports, used = free_port(), [free_port() for _ in range(POOLS)], 0
     conf = {
         "proxy": {"threads": 1},
+        "trust": ["127.0.0.1"], # answers of ours say why
         "listeners": {"http": {"bind": f"127.0.0.1:{Proxy.port}"}},
         "routes": {f"r{i}": {"path": f"/{i}", "to": f"p{i}"} for i in range(POOLS)},
         "pools": {f"p{i}": {"servers": {"s": f"127.0.0.1:{p}"}, "protocol": "h2", "retries": 0,
@@ -206,6 +207,10 @@ MALFORMED = [
          data(1, b"a", True)),
     case("more than the length", "9113-8.1.1-3", headers(1, response(TWO), False) +
          data(1, b"abc", True)),
+    case("data of 204", "9113-8.1.1-3", headers(1, response(status="204"), False) +
+         data(1, b"a", True)),
+    case("data behind an interim response", "9113-8.1.1-3",
+         headers(1, response(status="103"), False) + data(1, b"a", True)),
     case("a second head", "9113-8.1-4", headers(1, response(), False) + data(1, b"a") +
          headers(1, response(), False)),
     case("pseudo-header field in trailers", "9113-8.1-3 9113-8.3-3", headers(1, response(), False) +
@@ -254,7 +259,66 @@ def test_malformed_response_to_http1(server):
     s.wait_finished()
 
 
+def test_what_is_wrong_is_said(server):
+    def serve(peer):
+        for bad in (headers(1, response(TWO)), headers(3, response(("x", "a\0b"))),
+                    headers(5, response(status="103"), False) + data(5, b"a", True),
+                    headers(7, response(("connection", "close")))):
+            peer.request()
+            peer.send(bad)
+        peer.sync()
+    s = server(serve)
+    for why in ("body shorter than its Content-Length", "field value with a control byte",
+                "data before its head", "field that is about the connection"):
+        assert f"invalid response: {why} (attempt 1)" in ask(s).text
+    s.wait_finished()
+
+
 # --- odd, and allowed -------------------------------------------------------------------------
+
+def test_trailers_behind_a_length(server):
+    """HTTP/1.1 has no place for them; from HTTP/2 to HTTP/2 they go on, both ways."""
+    got = []
+
+    def serve(peer):
+        for _ in range(2):
+            r = peer.request()
+            got.append((r.body, r.trailers))
+            peer.reply(r, b"ok", more=[TWO], trailers=[("x-sum", "1"), ("content-length", "9")])
+    s = server(serve)
+    with H2(s.proxy) as c:
+        for pieces in (1, 3): # the last DATA frame with the trailers, and long before them
+            st = c.new_stream()
+            c.send(headers(st, request_fields("POST", s.path, more=[("content-length", "3")]),
+                           end=False))
+            body = [data(st, b"abc")] if pieces == 1 else [data(st, bytes([b])) for b in b"abc"]
+            if pieces == 1:
+                c.send(*body, headers(st, [("x-check", "7"), ("host", "evil")]))
+            else:
+                for f in body:
+                    c.send(f)
+                    c.sync()
+                c.send(headers(st, [("x-check", "7")]))
+            frames = []
+            while not frames or not frames[-1].end:
+                frames.append(c.on(st, HEADERS, DATA))
+            assert frames[-1].fields == [("x-sum", "1")]
+    assert got == [(b"abc", [("x-check", "7")])] * 2
+
+
+@pytest.mark.parametrize("method, status", [("HEAD", "200"), ("GET", "204"), ("GET", "304")])
+def test_a_length_without_content(server, method, status):
+    """RFC 9113, 8.1.1: where there never is content the length is no promise of it."""
+    def serve(peer):
+        peer.send(headers(peer.request().stream, response(("content-length", "9"), status=status)))
+        peer.reply(peer.request(), b"")
+    s = server(serve)
+    with Conn(s.proxy) as c:
+        for want in (int(status), 200):
+            c.request(method, s.path)
+            assert c.recv_response(method).status == want
+
+
 
 HARMLESS = [
     case("unknown frame", "9113-4.1-2 9113-5.5-2", frame(77, 255, 0, b"?" * 40)),

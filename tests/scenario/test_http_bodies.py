@@ -206,6 +206,16 @@ def test_no_interim_for_http10(stand):
     assert answer.split(b" ")[1] == b"200"
 
 
+@pytest.mark.parametrize("n, status", [(32, 200), (33, 502)])
+def test_interim_responses_have_an_end(through, n, status):
+    def serve(peer):
+        while peer.recv_request():
+            peer.send("HTTP/1.1 103 Early Hints\r\n\r\n" * n)
+            peer.reply()
+    port, _ = through(serve)
+    assert http(port).status == status
+
+
 def test_expect_continue(stand):
     """The body is sent when the server has asked for it."""
     with Conn(stand.port) as c:

@@ -214,4 +214,4 @@ def test_many_tunnels(stand):
 def test_connect_is_refused(stand):
     with Conn(stand.port) as c:
         c.send("CONNECT test:443 HTTP/1.1\r\nHost: test:443\r\n\r\n")
-        assert c.recv_head().status == 405
+        assert c.recv_head().status == 501
