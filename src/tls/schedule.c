@@ -286,6 +286,13 @@ static int begin(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *in, const OS
 	return 1;
 }
 
+static OSSL_PROVIDER *loaded; /* by load(), until the process ends */
+
+static void unload(void)
+{
+	OSSL_PROVIDER_unload(loaded);
+}
+
 /*
  * OpenSSL's own is fetched before: the first one is for all who prefer none. The providers that
  * OpenSSL loads by itself stay: the last argument.
@@ -294,7 +301,9 @@ static void load(void)
 {
 	EVP_KDF_free(EVP_KDF_fetch(NULL, OSSL_KDF_NAME_TLS1_3_KDF, NULL));
 	if (OSSL_PROVIDER_add_builtin(NULL, PROVIDER, begin) == 1)
-		OSSL_PROVIDER_try_load(NULL, PROVIDER, 1);
+		loaded = OSSL_PROVIDER_try_load(NULL, PROVIDER, 1);
+	if (loaded != NULL)
+		OPENSSL_atexit(unload);
 	ERR_clear_error();
 }
 
