@@ -21,6 +21,8 @@
 #define CONTROL_MAGIC 0x4354524cU
 #define MAX_PENDING   64
 #define PATIENCE      (90 * NS_PER_S) /* for the parent's answer; it has limits of its own */
+#define SUCCESSION    (20 * NS_PER_S) /* for the parent that an upgrade puts in the old one's place \
+	                               */
 #define TICK          (500 * NS_PER_MS)
 #define DRAIN_TIME    (5 * NS_PER_S)
 #define WEBHOOK_DRAIN (2 * NS_PER_S) /* less than a node that ends waits for us */
@@ -46,6 +48,7 @@ struct control {
 	struct pending pending[MAX_PENDING];
 	struct webhooks *webhooks; /* NULL: given up, the role ends */
 	struct loop_timer tick;    /* while something is pending or draining */
+	uint64_t orphan_since;     /* 0: there is a parent, as the last tick saw it */
 	uint64_t drain_until;      /* 0: not draining */
 	uint64_t webhooks_until;
 };
@@ -212,6 +215,15 @@ static void control_message(struct role *r, struct ipc_msg *m)
 	p->id = 0;
 }
 
+/* A parent that is upgraded is away for a while: its successor answers. */
+static bool may_be_answered(const struct control *c, const struct pending *p)
+{
+	if (p->until <= c->role->loop->now)
+		return false;
+	return c->orphan_since == 0 ||
+	       (p->change.type == IPC_UPGRADE && c->role->loop->now - c->orphan_since < SUCCESSION);
+}
+
 /* Gives up what the parent cannot or does not answer; ends the role when all is answered. */
 static void on_tick(struct loop_timer *t)
 {
@@ -219,11 +231,15 @@ static void on_tick(struct loop_timer *t)
 	struct loop *l = c->role->loop;
 
 	CHECK_MAGIC(c, CONTROL_MAGIC);
+	if (c->role->parent >= 0)
+		c->orphan_since = 0;
+	else if (c->orphan_since == 0)
+		c->orphan_since = l->now;
 	for (unsigned i = 0; i < MAX_PENDING; i++) {
 		struct pending *p = &c->pending[i];
 		struct api_answer ans = { 0 };
 
-		if (p->id == 0 || (c->role->parent >= 0 && p->until > l->now))
+		if (p->id == 0 || may_be_answered(c, p))
 			continue;
 		if (c->role->parent < 0)
 			api_error(&ans, 503, "the parent process has gone before it answered");

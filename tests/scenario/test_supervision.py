@@ -438,6 +438,18 @@ def test_upgrade_refuses_no_connection_and_cuts_none(nodes, servers, own_binary)
     wait_for(lambda: len(node.pids("proxy")) == 1, 60, "old proxies ended")
 
 
+def test_an_upgrade_that_takes_its_time_is_answered(nodes, servers, own_binary):
+    """The parent is away for longer than control looks after it: its successor answers."""
+    node = nodes(conf_for(free_port(), servers), binary=own_binary)
+    with open(own_binary + ".new", "w", encoding="ascii") as f:
+        f.write(f'#!/bin/sh\n[ "$1" = --self-test ] || sleep 1.2\nexec {HOLDFAST} "$@"\n')
+    os.chmod(own_binary + ".new", 0o755)
+    os.rename(own_binary + ".new", own_binary)
+    done = subprocess.run([HOLDFAST, "upgrade", "--state", node.state], capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert done.returncode == 0 and "in service" in done.stdout, done.stdout + done.stderr
+
+
 def test_a_download_outlives_an_upgrade(nodes, servers, own_binary):
     port = free_port()
     slow = Whoami("slow", "--latency", "3s")
