@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Time. Durations and monotonic points are uint64_t nanoseconds; a name that ends in _ms or _us
- * says otherwise. Wall-clock time is for people only, never for decisions.
+ * says otherwise. Wall-clock time is for people and for what has to hold over restarts, never for
+ * other decisions.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H

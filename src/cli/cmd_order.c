@@ -24,6 +24,7 @@ struct order_view {
 	uint64_t servers;
 	uint64_t active; /* requests on them */
 	uint64_t up;
+	uint64_t ended;     /* requests that were open when the order's time was over */
 	const char *reason; /* of one that is not up; lives as long as the answer */
 };
 
@@ -52,7 +53,8 @@ static struct order_view look(const json_t *status, const char *target)
 		if (!is_meant(s, target))
 			continue;
 		v.servers++;
-		v.active += (uint64_t)json_integer_value(json_object_get(s, "active"));
+		v.active += view_number(s, "active");
+		v.ended += view_number(s, "ended");
 		if (state != NULL && strcmp(state, "up") == 0)
 			v.up++;
 		else if (json_is_string(json_object_get(s, "reason")))
@@ -77,6 +79,8 @@ static bool judge_servers(const json_t *status, const char *target, bool ready, 
 
 	put_count(result, "active", v.active);
 	put_count(result, "up", v.up);
+	if (v.ended > 0)
+		put_count(result, "ended", v.ended);
 	if (ready)
 		snprintf(said, size, "%llu of %llu servers up%s%s", (unsigned long long)v.up,
 		         (unsigned long long)v.servers, v.reason[0] != '\0' ? ": " : "", v.reason);
@@ -169,12 +173,16 @@ static int wait_for_effect(struct cli_args *a, judge_fn *judge, const char *targ
 static void print_outcome(const char *what, const char *effect, const json_t *result, int status,
                           const char *missing)
 {
+	uint64_t ended = view_number(result, "ended");
 	char span[32];
 
 	clock_format_span((uint64_t)json_integer_value(json_object_get(result, "waited_ms")) *
 	                      NS_PER_MS,
 	                  span);
-	if (status == CLI_WELL)
+	if (status == CLI_WELL && ended > 0)
+		printf("%s: %s after %s: %llu ended that %s still open when the time was over\n",
+		       what, effect, span, (unsigned long long)ended, ended == 1 ? "was" : "were");
+	else if (status == CLI_WELL)
 		printf("%s: %s after %s\n", what, effect, span);
 	else
 		fprintf(stderr, "holdfast: %s: gave up waiting after %s: %s (the order stays)\n",
@@ -228,33 +236,9 @@ static int parse_order(const struct cli_command *c, const struct cli_args *a,
 	return CLI_WELL;
 }
 
-/* Its time is over: what is still open on the target is ended. */
-static int end_connections(const struct cli_args *a, const struct order_target *t, uint64_t after,
-                           json_t *result)
-{
-	json_t *answer = NULL;
-	uint64_t ended;
-	char span[32];
-	int status = cli_call(a, "POST", "/api/v1/connections/end",
-	                      json_pack("{s:s}", "target", t->target), &answer);
-
-	if (status != CLI_WELL) {
-		json_decref(answer);
-		return status;
-	}
-	ended = view_number(answer, "ended");
-	put_count(result, "ended", ended);
-	clock_format_span(after, span);
-	if (!a->json)
-		printf("%s: %llu ended that %s still open after %s\n", t->what,
-		       (unsigned long long)ended, ended == 1 ? "was" : "were", span);
-	json_decref(answer);
-	return CLI_WELL;
-}
-
-/* Waits for the effect, and where --kill-after says so does not wait for ever. */
+/* Waits for the effect of an order that was given. */
 static int see_effect(const struct cli_command *c, struct cli_args *a, const struct order_target *t,
-                      uint64_t limit, bool kill, json_t *result)
+                      uint64_t limit, json_t *result)
 {
 	bool ready = strcmp(c->name, "ready") == 0;
 	char missing[256] = "";
@@ -263,20 +247,18 @@ static int see_effect(const struct cli_command *c, struct cli_args *a, const str
 	fflush(stdout);
 	status =
 	    wait_for_effect(a, t->judge, t->target, ready, limit, result, missing, sizeof(missing));
-	if (status == CLI_FAILED && kill && json_is_false(json_object_get(result, "reached")))
-		return end_connections(a, t, limit, result);
 	if (status != CLI_UNREACHABLE && !a->json)
 		print_outcome(t->what, ready ? t->ready : t->drained, result, status, missing);
 	return status;
 }
 
-/* The time of --kill-after, where it is given; false: usage. */
-static bool parse_kill(const struct cli_command *c, const struct cli_args *a, bool *kill,
-                       uint64_t *limit)
+/* The time of --kill-after into the order, where it is given; false: usage. */
+static bool parse_kill(const struct cli_command *c, const struct cli_args *a, json_t *order,
+                       uint64_t *ret)
 {
 	const char *after = strcmp(c->name, "drain") == 0 ? cli_option(c, a, "--kill-after") : NULL;
 
-	*kill = after != NULL;
+	*ret = 0;
 	if (after == NULL)
 		return true;
 	if (cli_option(c, a, "--node") != NULL) {
@@ -284,32 +266,50 @@ static bool parse_kill(const struct cli_command *c, const struct cli_args *a, bo
 		                "--node\n");
 		return false;
 	}
-	if (cli_span(after, limit) == OK)
+	if (cli_span(after, ret) == OK) {
+		put_count(order, "kill_after_ms", *ret / NS_PER_MS);
 		return true;
+	}
 	fprintf(stderr,
 	        "holdfast drain: \"%s\" is not a duration after --kill-after, such as 30s\n",
 	        after);
 	return false;
 }
 
+/* What the node has answered: what it did, and when it will end what is open. */
+static void print_order(const struct order_target *t, const json_t *result, uint64_t after)
+{
+	char span[32];
+
+	puts(*view_text(result, "text") != '\0' ? view_text(result, "text") : "done");
+	if (*view_text(result, "end_at") == '\0')
+		return;
+	clock_format_conf(after, span);
+	printf("%s: what is open is ended in %s, at %s\n", t->what, span,
+	       view_text(result, "end_at"));
+}
+
 static int give_order(const struct cli_command *c, struct cli_args *a)
 {
-	uint64_t limit = WAIT_DEFAULT;
-	bool kill;
-	json_t *result = NULL;
+	uint64_t limit = UINT64_MAX, after;
+	json_t *order, *result = NULL;
 	struct order_target t;
 	int status = parse_order(c, a, &t, &limit);
 
-	if (status == CLI_WELL && !parse_kill(c, a, &kill, &limit))
-		status = CLI_USAGE;
 	if (status != CLI_WELL)
 		return status;
-	status = cli_call(a, "POST", "/api/v1/order",
-	                  json_pack("{s:s, s:s}", "target", t.target, "order", c->name), &result);
+	order = json_pack("{s:s, s:s}", "target", t.target, "order", c->name);
+	if (!parse_kill(c, a, order, &after)) {
+		json_decref(order);
+		return CLI_USAGE;
+	}
+	if (limit == UINT64_MAX)
+		limit = WAIT_DEFAULT + after;
+	status = cli_call(a, "POST", "/api/v1/order", order, &result);
 	if (status == CLI_WELL && !a->json)
-		puts(*view_text(result, "text") != '\0' ? view_text(result, "text") : "done");
-	if (status == CLI_WELL && (kill || cli_option(c, a, "--wait") != NULL))
-		status = see_effect(c, a, &t, limit, kill, result);
+		print_order(&t, result, after);
+	if (status == CLI_WELL && cli_option(c, a, "--wait") != NULL)
+		status = see_effect(c, a, &t, limit, result);
 	if (a->json && result != NULL)
 		cli_print_json(result);
 	json_decref(result);
@@ -324,8 +324,7 @@ static int give_order(const struct cli_command *c, struct cli_args *a)
 
 static const struct cli_option drain_options[] = {
 	WAIT_OUT,
-	{ "--kill-after", 0, "DURATION",
-	  "wait so long at most, then end what is still open on it" },
+	{ "--kill-after", 0, "DURATION", "the node ends what is still open on it after so long" },
 	{ "--node", 0, NULL, "the node itself: it hands its virtual IPs over and takes none" },
 	{ NULL },
 };
@@ -343,7 +342,7 @@ static const struct cli_option disable_options[] = {
 
 const struct cli_command cmd_drain = {
 	.name = "drain",
-	.arguments = "POOL[/SERVER]|--node [--wait [DURATION]]",
+	.arguments = "POOL[/SERVER]|--node [--wait [DURATION]] [--kill-after DURATION]",
 	.help = "take a server, a pool or the node out gracefully: what is open ends well",
 	.more =
 	    "A server or pool gets nothing new, and what is open on it ends well. With --node the "
@@ -351,11 +350,13 @@ const struct cli_command cmd_drain = {
 	    "established connections are kept as far as virtual_ips.NAME.handover says.\n\n"
 	    "The order survives reloads and restarts until `holdfast ready` takes it back. With "
 	    "--wait, exits 1 when requests are still open (with --node: an address is still held, "
-	    "or connections to it are kept here) after DURATION; the order stays. With "
-	    "--kill-after it waits as well, and when the time is over ends what is still open on "
-	    "the "
-	    "server or pool and says how many those were: `holdfast connections --pool` lists the "
-	    "long-lived ones among them.",
+	    "or connections to it are kept here) after DURATION; the order stays.\n\n"
+	    "With --kill-after the node itself ends what is still open on the server or pool when "
+	    "the time is over, whether or not this command still runs, after reloads and restarts "
+	    "too; `holdfast status` says when, `holdfast ready` before then takes it back, another "
+	    "drain sets it anew. The command returns at once; with --wait it waits, that time "
+	    "longer unless told otherwise, and says how many were ended. `holdfast connections "
+	    "--pool` lists the long-lived ones among what is open.",
 	.options = drain_options,
 	.max_args = 2,
 	.run = give_order,

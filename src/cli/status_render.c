@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "cli/status_impl.h"
 #include "cli/views.h"
 
@@ -238,6 +239,24 @@ static void cell_state(struct out_table *t, const json_t *s)
 		out_cell(t, strcmp(state, "down") == 0 ? OUT_RED : OUT_YELLOW, "%s", state);
 }
 
+/* With when what is open on a drained one is ended, or how much was. */
+static void cell_server_reason(struct out_table *t, const struct status_page *p, const json_t *s)
+{
+	uint64_t end = view_time(s, "end_at");
+	uint64_t ended = view_number(s, "ended");
+	char span[32];
+
+	clock_format_span(end > p->now ? (end - p->now) * NS_PER_MS : 0, span);
+	if (end != 0)
+		out_cell(t, OUT_PLAIN, "%s; what is open is ended in %s", view_text(s, "reason"),
+		         span);
+	else if (ended > 0)
+		out_cell(t, OUT_PLAIN, "%s; its time is over: %llu ended", view_text(s, "reason"),
+		         (unsigned long long)ended);
+	else
+		out_cell(t, OUT_PLAIN, "%s", view_text(s, "reason"));
+}
+
 static void put_servers(struct status_page *p, const json_t *servers)
 {
 	static const char *const heads[] = { "server",  "address", "state",   ">since",
@@ -261,7 +280,7 @@ static void put_servers(struct status_page *p, const json_t *servers)
 		cell_count(&t, s, "active", OUT_PLAIN);
 		cell_count(&t, s, "requests", OUT_PLAIN);
 		cell_count(&t, s, "errors", OUT_RED);
-		out_cell(&t, OUT_PLAIN, "%s", view_text(s, "reason"));
+		cell_server_reason(&t, p, s);
 	}
 	status_title(p, "Servers");
 	out_table_write(&t, p->colour, p->width, p->out);

@@ -287,7 +287,6 @@ static const struct endpoint {
 	{ "/api/v1/config", false, get_config },
 	{ "/api/v1/roles", false, get_roles },
 	{ "/api/v1/connections", false, api_get_connections },
-	{ "/api/v1/connections/end", true, api_post_end },
 	{ "/api/v1/reload", true, api_post_reload },
 	{ "/api/v1/upgrade", true, api_post_upgrade },
 	{ "/api/v1/order", true, api_post_order },

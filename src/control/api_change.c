@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "control/api_impl.h"
 #include "control/jw.h"
@@ -54,14 +55,30 @@ static bool target_exists(const struct conf *c, struct str target)
 	return conf_pool_find(c, target) != NULL || conf_server_find(c, target, &pool) != NULL;
 }
 
+/* The time of an order, from now. False: it is none, or not of such an order. */
+static bool time_is_fine(const json_t *after, const char *target, int order)
+{
+	return after == NULL || (order == ORDER_DRAIN && strcmp(target, IPC_NODE_TARGET) != 0 &&
+	                         json_is_integer(after) && json_integer_value(after) >= 0 &&
+	                         (uint64_t)json_integer_value(after) <= IPC_END_MAX_MS);
+}
+
 /* Whether the order may be given; else its refusal in *ans. */
-static bool order_is_fine(const struct conf *c, const char *target, int order,
+static bool order_is_fine(const struct conf *c, const char *target, int order, const json_t *after,
                           struct api_answer *ans)
 {
 	if (target == NULL || order < 0) {
 		api_error(ans, 400,
 		          "an order is {\"target\": \"POOL/SERVER\", \"POOL\" or \"" IPC_NODE_TARGET
-		          "\", \"order\": \"ready\", \"drain\" or \"disable\"}");
+		          "\", \"order\": \"ready\", \"drain\" or \"disable\"}; "
+		          "\"drain\" of servers may have \"kill_after_ms\"");
+		return false;
+	}
+	if (!time_is_fine(after, target, order)) {
+		api_error(ans, 400,
+		          "kill_after_ms goes with \"drain\" of a server or pool: milliseconds, at "
+		          "most %llu (7d)",
+		          IPC_END_MAX_MS);
 		return false;
 	}
 	if (strcmp(target, IPC_NODE_TARGET) == 0) {
@@ -90,11 +107,15 @@ int api_post_order(const struct api *a, const struct api_request *q, struct api_
 	json_t *json = body_of(q);
 	const char *target = json_string_value(json_object_get(json, "target"));
 	int order = order_of(json_string_value(json_object_get(json, "order")));
+	const json_t *after = json_object_get(json, "kill_after_ms");
 	int ret = OK;
 
-	if (order_is_fine(a->conf, target, order, ans)) {
+	if (order_is_fine(a->conf, target, order, after, ans)) {
 		change->order.order = (uint32_t)order;
 		strcpy(change->order.target, target);
+		if (after != NULL)
+			change->order.end_wall_ms =
+			    clock_wall_ms() + (uint64_t)json_integer_value(after);
 		ret = api_ask_parent(a, ans, change, IPC_ORDER);
 	}
 	json_decref(json);
@@ -177,6 +198,8 @@ void api_result(const struct api_change *change, const struct ipc_result *r, str
 		jw_text(&w, "text", r->text);
 		if (change->type == IPC_ORDER)
 			jw_u64(&w, "servers", r->count);
+		if (change->type == IPC_ORDER && change->order.end_wall_ms != 0)
+			jw_time(&w, "end_at", change->order.end_wall_ms);
 	} else {
 		jw_text(&w, "error", r->text[0] != '\0' ? r->text : err_text(r->err));
 	}

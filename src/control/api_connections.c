@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The API's list of connections that last, and ending those on a server that is out of service.
- * Role control. */
-#include <jansson.h>
+/* The API's list of connections that last. Role control. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,51 +63,6 @@ int api_get_connections(const struct api *a, const struct api_request *q, struct
 	return OK;
 }
 
-/* Whether every server that is meant is out of service by an order: else its clients, who would
- * come back at once, would be cut for nothing. */
-static bool is_ordered_out(const struct api *a, const struct ipc_list *q)
-{
-	for (uint32_t i = 0; i < a->conf->npools; i++) {
-		const struct conf_pool *p = &a->conf->pools[i];
-
-		for (uint32_t k = 0; k < p->nservers; k++) {
-			union server_word w =
-			    board_server_word(board_server(a->board, p->servers[k].slot));
-
-			if ((str_eq(p->name, str_from(q->pool)) ||
-			     str_eq(p->servers[k].id, str_from(q->server))) &&
-			    w.order != ORDER_DRAIN && w.order != ORDER_DISABLE)
-				return false;
-		}
-	}
-	return true;
-}
-
-int api_post_end(const struct api *a, const struct api_request *q, struct api_answer *ans,
-                 struct api_change *change)
-{
-	json_t *json = json_loadb(q->body.s != NULL ? q->body.s : "", q->body.len,
-	                          JSON_REJECT_DUPLICATES, NULL);
-	const char *target = json_string_value(json_object_get(json, "target"));
-	int ret = OK;
-
-	if (target == NULL) {
-		api_error(ans, 400, "it takes {\"target\": \"POOL/SERVER\" or \"POOL\"}");
-	} else if (!set_target(a->conf, target, &change->list)) {
-		api_error(ans, 404, "there is no server or pool \"%.200s\"", target);
-	} else if (!is_ordered_out(a, &change->list)) {
-		api_error(ans, 409,
-		          "\"%.200s\" is in service: its clients would come back at once; drain "
-		          "it first",
-		          target);
-	} else {
-		change->list.end = 1;
-		ret = api_ask_parent(a, ans, change, IPC_LIST);
-	}
-	json_decref(json);
-	return ret;
-}
-
 /* Appends what a memory file holds. */
 static bool add_file(int fd, struct buf *out)
 {
@@ -136,12 +89,6 @@ void api_listed(const struct api_change *change, const struct ipc_listed *n, con
 	}
 	w = JW(&ans->body);
 	jw_open(&w, NULL, '{');
-	if (change->list.end) {
-		jw_u64(&w, "ended", n->found);
-		jw_close(&w, '}');
-		buf_addc(&ans->body, '\n');
-		return;
-	}
 	jw_u64(&w, "found", n->found);
 	jw_bool(&w, "complete", n->rows == n->found && n->silent == 0);
 	jw_open(&w, "connections", '[');

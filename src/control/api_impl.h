@@ -25,6 +25,5 @@ endpoint_fn api_post_switchover;
 /* --- api_connections.c ---------------------------------------------------------------------- */
 
 endpoint_fn api_get_connections;
-endpoint_fn api_post_end;
 
 #endif

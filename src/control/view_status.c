@@ -206,6 +206,8 @@ static void put_server(const struct api *a, struct jw *w, const struct conf_pool
 	jw_str(w, "address", s->address_text);
 	view_probed(w, &d);
 	jw_text(w, "order", server_order_name[word.order < ORDER_COUNT ? word.order : 0]);
+	jw_time(w, "end_at", d.end_wall_ms);
+	jw_u64(w, "ended", d.ended);
 	jw_bool(w, "ejected", word.ejected != 0);
 	jw_u64(w, "ramp", word.ramp);
 	jw_u64(w, "weight", s->weight);

@@ -257,6 +257,7 @@ void generation_commit(struct parent *p, struct generation *g)
 	n->generation = g->conf->generation;
 	n->loaded_wall_ms = clock_wall_ms();
 	identity_publish(p);
+	orders_publish(p->orders, g->conf);
 	if (!old)
 		return;
 	if (p->former)

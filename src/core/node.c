@@ -111,6 +111,7 @@ static void describe_node(struct parent *p)
 	snprintf(n->conf_path, sizeof(n->conf_path), "%s", p->options->conf_path);
 	n->draining = 0;
 	n->drained = orders_node(p->orders);
+	orders_publish(p->orders, p->cur->conf);
 	if (!p->adopted || n->started_wall_ms == 0)
 		n->started_wall_ms = clock_wall_ms();
 	n->generation = p->cur->conf->generation;
@@ -152,7 +153,7 @@ static int open_orders(struct parent *p)
 	char path[PATHS_DIR + 16];
 	char why[512];
 	int err = orders_open(paths_join(p->paths.keep, "orders.json", path, sizeof(path)),
-	                      &p->orders, why, sizeof(why));
+	                      p->board, &p->orders, why, sizeof(why));
 
 	if (err == ERR_NOMEM)
 		return fail("out of memory");

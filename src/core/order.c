@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "core/parent.h"
@@ -32,6 +33,16 @@ static void keep_and_answer(struct parent *p, struct asker asker, unsigned count
 		text = why;
 	if (c)
 		child_result(c, IPC_ORDERED, asker.id, OK, count, text);
+}
+
+static void log_order(const struct ipc_order *o, unsigned count)
+{
+	char end[32];
+
+	clock_format_utc(o->end_wall_ms, end);
+	log_notice("order", o->target, "%s: %u server%s%s%s", server_order_name[o->order], count,
+	           count == 1 ? "" : "s", o->end_wall_ms != 0 ? "; what is open is ended at " : "",
+	           o->end_wall_ms != 0 ? end : "");
 }
 
 void order_request(struct child *c, const struct ipc_msg *m)
@@ -62,12 +73,12 @@ void order_request(struct child *c, const struct ipc_msg *m)
 		return;
 	}
 	err = orders_set(p->orders, p->cur->conf, str_from(o.target), (enum server_order)o.order,
-	                 &count, why, sizeof(why));
+	                 o.end_wall_ms, &count, why, sizeof(why));
 	if (err != OK) {
 		child_result(c, IPC_ORDERED, m->id, err, 0, why);
 		return;
 	}
-	log_notice("order", o.target, "%s: %u servers", server_order_name[o.order], count);
+	log_order(&o, count);
 	*slot = (struct pending_order){ { c->serial, m->id }, ++p->ids, count };
 	if (check && check->current && check->current->started &&
 	    child_send(check->current, IPC_ORDER, slot->id, &o, sizeof(o), NULL, 0) == OK)

@@ -283,8 +283,10 @@ void certs_watch_stop(struct parent *p);
 #define LIST_CHILDREN 8 /* proxies that are asked */
 
 struct list_ask {
-	struct asker asker;
-	uint32_t id; /* towards the proxies; 0: free */
+	struct asker asker; /* nobody: the parent itself, which ends what is open */
+	struct ipc_list q;
+	uint64_t end_wall_ms; /* then: orders with a time up to that are meant */
+	uint32_t id;          /* towards the proxies; 0: free */
 	uint64_t until;
 	uint32_t children[LIST_CHILDREN]; /* serials of those yet to answer; 0: none */
 	struct ipc_listed found;

@@ -38,7 +38,8 @@
 	X(CERTS, "parent -> proxy, check: the certificates have changed; fd: the store") \
 	X(CERTED, "proxy, check -> parent: err, why") \
 	X(ISSUED, "acme -> parent: its folder has changed; parent -> acme: the proxies have it") \
-	X(LIST, "control -> parent -> proxy: which connections that last are open; ends them") \
+	X(LIST, \
+	  "control -> parent -> proxy: which connections that last are open; parent: end them") \
 	X(LISTED, "proxy -> parent -> control: counts; fds: rows of JSON in memory files")
 
 enum ipc_type {
@@ -81,7 +82,11 @@ bool ipc_payload(const struct ipc_msg *m, void *ret, size_t size);
 struct ipc_order {
 	uint32_t order;   /* enum server_order */
 	char target[256]; /* "pool/server", "pool" or "pool/ *" */
+	/* DRAIN of servers: when what is still open on them is ended, Unix time; 0: never. */
+	uint64_t end_wall_ms;
 };
+
+#define IPC_END_MAX_MS (7 * 24 * 3600 * 1000ULL) /* from now */
 
 /* ORDERED, PREPARED, RELOADED, UPGRADED: err and a text that ends with NUL. Long texts are cut. */
 struct ipc_result {
@@ -102,7 +107,8 @@ struct ipc_switchover {
 	char to[64]; /* node; "": the best other one */
 };
 
-/* LIST: connections that last, of each proxy; or, with `end`, those on a server are ended. */
+/* LIST: connections that last, of each proxy; or, with `end`, all that is open on a server is
+ * ended: the parent's to say. */
 #define IPC_LIST_MAX 10000 /* rows of one proxy process */
 struct ipc_list {
 	char pool[64];     /* "": any */
@@ -116,7 +122,7 @@ struct ipc_list {
 struct ipc_listed {
 	uint32_t rows;   /* in the files */
 	uint32_t found;  /* there were so many */
-	uint32_t silent; /* proxies that did not answer */
+	uint32_t silent; /* proxies that did not answer, or could not do all of it */
 };
 
 /* NODE. Orders for the node itself travel as ORDER with the target IPC_NODE_TARGET. */

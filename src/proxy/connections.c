@@ -9,7 +9,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/log.h"
 #include "proxy/exchange.h"
 #include "proxy/udp_impl.h"
 
@@ -35,15 +34,12 @@ struct row {
 
 /* --- which ---------------------------------------------------------------------------------- */
 
-static const char *server_name(const struct thread *t, const struct server *s)
+static const char *server_name(const struct server *s)
 {
-	const char *name =
-	    s != NULL ? board_slot_name(t->proxy->role->board, BOARD_SERVER, s->slot) : NULL;
-
-	return name != NULL ? name : "";
+	return s != NULL ? s->id : "";
 }
 
-static bool is_wanted(const struct thread *t, const struct ipc_list *q, const struct row *r)
+static bool is_wanted(const struct ipc_list *q, const struct row *r)
 {
 	if (r->pool == NULL || (q->older_ns != 0 && r->age < q->older_ns))
 		return false;
@@ -51,7 +47,7 @@ static bool is_wanted(const struct thread *t, const struct ipc_list *q, const st
 		return false;
 	return (q->pool[0] == '\0' || str_eq(r->pool->conf->name, str_from(q->pool))) &&
 	       (q->listener[0] == '\0' || str_eq(r->listener, str_from(q->listener))) &&
-	       (q->server[0] == '\0' || strcmp(server_name(t, r->server), q->server) == 0);
+	       (q->server[0] == '\0' || strcmp(server_name(r->server), q->server) == 0);
 }
 
 static struct row row_of(const struct exchange *x)
@@ -109,7 +105,7 @@ static void put_row(struct thread *t, struct buf *b, const struct row *r)
 	put_text(b, "client",
 	         r->client.sa.sa_family == AF_UNIX ? net_addr_host(&r->client, text)
 	                                           : net_addr_format(&r->client, text));
-	put_text(b, "server", server_name(t, r->server));
+	put_text(b, "server", server_name(r->server));
 	buf_printf(b,
 	           ",\"since_ms\":%llu,\"age_ms\":%llu,\"idle_ms\":%llu,\"bytes_in\":%llu,"
 	           "\"bytes_out\":%llu,\"draining\":%s}",
@@ -123,6 +119,7 @@ struct gathering {
 	struct buf rows;
 	uint32_t nrows, found;
 	uint32_t room; /* rows that may still be added */
+	bool failed;   /* to end all that was meant */
 };
 
 static void add_row(struct thread *t, struct gathering *g, const struct row *r)
@@ -145,13 +142,13 @@ static void list_all(struct thread *t, const struct ipc_list *q, struct gatherin
 		if (!lasts(x, q))
 			continue;
 		r = row_of(x);
-		if (is_wanted(t, q, &r))
+		if (is_wanted(q, &r))
 			add_row(t, g, &r);
 	}
 	TAILQ_FOREACH (l, &t->udp_listeners, link) {
 		TAILQ_FOREACH (s, &l->sessions, link) {
 			r = row_of_session(s);
-			if (is_wanted(t, q, &r))
+			if (is_wanted(q, &r))
 				add_row(t, g, &r);
 		}
 	}
@@ -159,32 +156,44 @@ static void list_all(struct thread *t, const struct ipc_list *q, struct gatherin
 
 /* --- ending --------------------------------------------------------------------------------- */
 
-/* Ending one may end others with it, which are kept in memory to the end of the turn: those that
- * are meant are written down first. */
-static uint32_t end_exchanges(struct thread *t, const struct ipc_list *q)
+/* Before anything ends: who finds nothing open any more can trust the count. */
+static void count_ended(const struct server *s)
+{
+	if (!s->retired)
+		atomic_fetch_add_explicit(&s->board->ended, 1, memory_order_release);
+}
+
+/* Ending one may end or move others with it, which are kept in memory to the end of the turn: those
+ * that are meant are written down first. False: out of memory. */
+static bool end_exchanges(struct thread *t, const struct ipc_list *q, uint32_t *ended)
 {
 	struct exchange *x, **v;
-	uint32_t n = 0, i, ended = 0;
+	uint32_t n = 0, i;
 	struct row r;
 
 	TAILQ_FOREACH (x, &t->exchanges, link)
 		n++;
 	v = malloc((n + 1) * sizeof(*v));
 	if (v == NULL)
-		return 0;
+		return false;
 	n = 0;
 	TAILQ_FOREACH (x, &t->exchanges, link) {
 		r = row_of(x);
-		if (is_wanted(t, q, &r))
-			v[n++] = x;
+		if (x->state == X_ENDED || !is_wanted(q, &r))
+			continue;
+		count_ended(x->server);
+		v[n++] = x;
 	}
 	for (i = 0; i < n; i++) {
-		ended++;
-		if (v[i]->state != X_ENDED)
-			exchange_evict(v[i], "ended by an order: its server is being drained");
+		if (v[i]->state == X_ENDED)
+			continue;
+		r = row_of(v[i]);
+		if (is_wanted(q, &r))
+			exchange_evict(v[i], "the time in which its server is drained is over");
 	}
 	free(v);
-	return ended;
+	*ended += n;
+	return true;
 }
 
 static uint32_t end_sessions(struct thread *t, const struct ipc_list *q)
@@ -198,7 +207,8 @@ static uint32_t end_sessions(struct thread *t, const struct ipc_list *q)
 			struct row r = row_of_session(s);
 
 			next = TAILQ_NEXT(s, link);
-			if (is_wanted(t, q, &r)) {
+			if (is_wanted(q, &r)) {
+				count_ended(s->server);
 				udp_session_end(s);
 				n++;
 			}
@@ -214,12 +224,15 @@ void connections_fill(struct thread *t, struct list *l)
 	struct proxy *p = t->proxy;
 	struct gathering g = { .rows = BUF_INIT, .room = IPC_LIST_MAX };
 
-	if (l->q.end)
-		g.found = end_exchanges(t, &l->q) + end_sessions(t, &l->q);
-	else
+	if (l->q.end) {
+		g.failed = !end_exchanges(t, &l->q, &g.found);
+		g.found += end_sessions(t, &l->q);
+	} else {
 		list_all(t, &l->q, &g);
+	}
 	pthread_mutex_lock(&p->lock);
 	l->n.found += g.found;
+	l->n.silent |= g.failed;
 	/* Whole threads: a list that is cut says so in any case. */
 	if (!g.rows.failed && g.nrows > 0 && l->n.rows + g.nrows <= IPC_LIST_MAX) {
 		if (l->rows.len > 0)
@@ -281,9 +294,6 @@ void connections_answer(struct proxy *p, const struct ipc_msg *m)
 	l.q.pool[sizeof(l.q.pool) - 1] = l.q.server[sizeof(l.q.server) - 1] = '\0';
 	l.q.listener[sizeof(l.q.listener) - 1] = '\0';
 	gather(p, &l);
-	if (l.q.end && l.n.found > 0)
-		log_notice("connections_ended", l.q.server[0] != '\0' ? l.q.server : l.q.pool,
-		           "%u, by an order", l.n.found);
 	fd = l.rows.len > 0 ? file_of(&l.rows) : -1;
 	if (fd < 0)
 		l.n.rows = 0;

@@ -77,6 +77,22 @@ static const char *state_of(union server_word w)
 	return server_state_name[w.state < SERVER_STATES ? w.state : SERVER_UNPROVED];
 }
 
+/* Also when what is open on it is ended, or how much was. */
+static void why_ordered(const struct board_server *bs, struct buf *why)
+{
+	uint64_t end = atomic_load(&bs->end_wall_ms);
+	uint64_t now = clock_wall_ms();
+	uint32_t ended = atomic_load(&bs->ended);
+	char span[32];
+
+	buf_adds(why, "takes nothing new by order");
+	clock_format_span(end > now ? (end - now) * NS_PER_MS : 0, span);
+	if (end != 0)
+		buf_printf(why, "; what is open is ended in %s", span);
+	else if (ended > 0)
+		buf_printf(why, "; its time is over: %u ended", ended);
+}
+
 static void why_server(struct candidates *c, unsigned i, struct buf *why)
 {
 	const struct conf_server *s = &c->pool->servers[i];
@@ -97,7 +113,7 @@ static void why_server(struct candidates *c, unsigned i, struct buf *why)
 		else if (c->active[i] > 0)
 			buf_printf(why, "; %u requests now", c->active[i]);
 	} else if (w.order != ORDER_READY) {
-		buf_adds(why, "takes nothing new by order");
+		why_ordered(bs, why);
 	} else if (s->weight == 0) {
 		buf_adds(why, "takes nothing: weight 0");
 	} else if (w.state == SERVER_UP && w.ejected == 0 && s->backup) {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -28,9 +29,10 @@ struct server *server_get(struct thread *t, const struct conf_server *conf, uint
 		s->users++;
 		server_unuse(s);
 	}
-	s = calloc(1, sizeof(*s));
+	s = calloc(1, sizeof(*s) + conf->id.len + 1);
 	if (s == NULL)
 		return NULL;
+	memcpy(s->id, conf->id.s, conf->id.len);
 	s->thread = t;
 	s->slot = conf->slot;
 	s->address = conf->address;

@@ -41,6 +41,7 @@ struct server {
 	unsigned nopening;   /* connections that are not open yet */
 	unsigned up_streams; /* what the last one allowed; 0: not known */
 	uint32_t up_round;   /* of waiting: grows with each connection that could not be made */
+	char id[];           /* "pool/server"; its slot is another's when it has been retired */
 };
 
 struct upstream {

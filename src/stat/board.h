@@ -154,6 +154,9 @@ struct board_server {
 	/* Live traffic's verdict, written by proxy threads, read and cleared by check. */
 	_Atomic uint32_t fail_streak; /* consecutive failures seen by all threads */
 	_Atomic uint32_t fail_why;    /* enum fail_why of the last one */
+	/* Of an order to drain that has a time; the parent's. */
+	_Atomic uint64_t end_wall_ms; /* when what is open is ended; 0: never, or it has been */
+	_Atomic uint32_t ended;       /* how much was: proxy threads add */
 } __attribute__((aligned(64)));
 
 /* Sign of life of one thread of a proxy: monotonic ns, at most BOARD_PULSE_EVERY old while it

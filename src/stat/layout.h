@@ -12,7 +12,7 @@
 #include "stat/cert.h"
 
 #define BOARD_MAGIC  0x64726f6274736648ULL /* "Hfstbord" */
-#define BOARD_LAYOUT 5 /* to be raised when a struct here or in board.h changes */
+#define BOARD_LAYOUT 6 /* to be raised when a struct here or in board.h changes */
 
 #define BOARD_PAGE_SLOTS  8 /* blocks in one page */
 #define BOARD_TOUCH_WORDS (BOARD_SLOTS / BOARD_PAGE_SLOTS / 64)

@@ -2,13 +2,16 @@
 """Connections that last: listed with what they are and move, over reloads and upgrades, and ended
 when a drain's time is over."""
 
+import os
+import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
-from conftest import free_port, simple, wait_for
+from conftest import HOLDFAST, SLOW, free_port, simple, wait_for
 from tcppeers import Peer, UdpPeer, peers, tcp  # noqa: F401
 from wire import Closed, Conn
 
@@ -127,7 +130,30 @@ def test_over_reload_and_upgrade(node, peers):
         assert "its proxy is ending" in n.cli("connections").stdout
 
 
-# --- ends -----------------------------------------------------------------------------------------
+# --- ends: the time of a drain is the node's ------------------------------------------------------
+
+SOON = "1500ms" # time enough to do something before
+
+
+def is_cut(c):
+    with pytest.raises((Closed, ConnectionError)):
+        c.recv_exactly(1)
+    c.close()
+    return True
+
+
+def lives(c):
+    c.send("x")
+    return c.recv_exactly(1) == b"x"
+
+
+def slow_download(c):
+    """A server whose answer never gets whole."""
+    c.recv(1000)
+    c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234")
+    while c.recv(1000):
+        pass
+
 
 def test_kill_after_ends_what_is_still_open(node, peers):
     a, b, port = peers(name="a"), peers(name="b"), free_port()
@@ -135,38 +161,163 @@ def test_kill_after_ends_what_is_still_open(node, peers):
     held = [Conn(port) for _ in range(6)]
     names = [c.recv_exactly(1) for c in held]
     mine = names.count(b"a")
-    out = n.cli("drain", "peers/a", "--kill-after", "500ms")
+    out = n.cli("drain", "peers/a", "--kill-after", "500ms", "--wait")
     assert out.returncode == 0, out
-    assert f"{mine} ended that " in out.stdout
+    assert f"{mine} ended that " in out.stdout and "what is open is ended in 500ms" in out.stdout
     for c, name in zip(held, names):
-        if name == b"a":
-            with pytest.raises((Closed, ConnectionError)):
-                c.recv_exactly(1)
-        else:
-            c.send("x")
-            assert c.recv_exactly(1) == b"x"
+        assert is_cut(c) if name == b"a" else lives(c)
         c.close()
     n.wait_log("connections_ended")
-    assert n.server("peers/a")["order"] == "drain" # it stays
+    assert f"{mine} that were still open when the time of the drain was over" in n.log \
+        or mine == 1 and "1 that was still open" in n.log
+    wait_for(lambda: n.server("peers/a")["end_at"] is None)
+    a = n.server("peers/a")
+    assert (a["order"], a["ended"]) == ("drain", mine) # it stays
+    assert f"its time is over: {mine} ended" in n.cli("status").stdout
 
 
-def test_kill_after_returns_as_soon_as_none_is_open(node, peers):
+def test_what_is_open_is_ended_though_nobody_waits(node, peers):
+    """TCP, a WebSocket's tunnel, a slow download and a UDP session, each by the node's own clock:
+    the command has returned, or was killed."""
+    a, u, d, port = peers(), peers(UdpPeer, "u"), peers(Peer, slow_download, "d"), free_port()
+    w, web, udp, slow = peers(Peer, upgraded, "w"), free_port(), free_port(), free_port()
+    conf = tcp(port, [a])
+    conf["listeners"]["u"] = {"bind": f"127.0.0.1:{udp}", "protocol": "udp", "to": "us"}
+    conf["listeners"]["web"] = {"bind": f"127.0.0.1:{web}"}
+    conf["listeners"]["slow"] = {"bind": f"127.0.0.1:{slow}"}
+    conf["routes"] = {"slow": {"path": "/slow", "to": "d"}, "all": {"to": "w"}}
+    conf["pools"].update({"us": {"servers": {"u": u.address}}, "d": {"servers": {"d": d.address}},
+                          "w": {"servers": {"w": w.address}}})
+    n = node(conf)
+    one = open_one(port)
+    tunnel, download = Conn(web), Conn(slow)
+    tunnel.request("GET", "/", {"Connection": "Upgrade", "Upgrade": "websocket"})
+    assert tunnel.recv_head().status == 101
+    download.request("GET", "/slow")
+    assert download.recv_head().status == 200 and download.recv_exactly(5) == b"01234"
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(20)
+    s.connect(("127.0.0.1", udp))
+    s.send(b"q")
+    assert s.recv(100) == b"u:q"
+    for pool in ("w", "d", "us"):
+        out = n.cli("drain", pool, "--kill-after", SOON)
+        assert out.returncode == 0 and f"{pool}: what is open is ended in {SOON}" in out.stdout
+    waits = subprocess.Popen([HOLDFAST, "drain", "peers/a", "--kill-after", SOON, "--wait",
+                              "--state", n.state], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE)
+    assert b"what is open is ended" in waits.stdout.readline() + waits.stdout.readline()
+    waits.kill()
+    waits.communicate()
+    assert is_cut(one) and is_cut(tunnel) and is_cut(download)
+    wait_for(lambda: not rows(n))
+    for server in ("peers/a", "w/w", "d/d", "us/u"):
+        wait_for(lambda x=server: (n.server(x)["end_at"], n.server(x)["ended"]) == (None, 1))
+    s.close()
+
+
+def upgraded(c):
+    c.recv(1000)
+    c.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+              b"Upgrade: websocket\r\n\r\n")
+    while c.recv(1000):
+        pass
+
+
+def test_ready_before_its_time_takes_it_back(node, peers):
+    a, b, port = peers(name="a"), peers(name="b"), free_port()
+    n = node(tcp(port, [a, b]))
+    held = {}
+    while len(held) < 2:
+        c = Conn(port)
+        held[c.recv_exactly(1)] = c
+    answer = n.json("drain", "peers", "--kill-after", f"{3 * SLOW:.0f}s")
+    assert answer["servers"] == 2 and answer["end_at"] == n.server("peers/a")["end_at"]
+    assert n.cli("ready", "peers/a").returncode == 0
+    assert n.server("peers/a")["end_at"] is None
+    assert is_cut(held[b"b"]) and lives(held[b"a"])
+    # another order's time counts, or that it has none
+    n.json("drain", "peers/a", "--kill-after", "1h")
+    assert "what is open is ended in 59m" in n.cli("status").stdout
+    n.json("drain", "peers/a")
+    assert "what is open is ended" not in n.cli("status").stdout
+    n.json("drain", "peers/a", "--kill-after", "1h")
+    assert lives(held[b"a"])
+    n.json("disable", "peers/a")
+    assert is_cut(held[b"a"]) and n.server("peers/a")["end_at"] is None
+
+
+def test_the_time_holds_over_reloads_and_the_end_of_processes(node, peers):
+    """What is open is of a proxy that an upgrade has replaced: all that could forget the time dies
+    meanwhile, and its server leaves the file."""
+    a, b, port = peers(name="a"), peers(name="b"), free_port()
+    conf = tcp(port, [a])
+    conf["proxy"]["shutdown_timeout"] = "5m"
+    n = node(conf)
+    held = [open_one(port) for _ in range(3)]
+    assert n.cli("upgrade").returncode == 0
+    serving = n.role_pid("proxy")
+    until = time.time() + 9
+    end = n.json("drain", "peers/a", "--kill-after", "10s")["end_at"]
+
+    def all_live():
+        return time.time() > until or all(lives(c) for c in held)
+    conf["pools"]["peers"]["balance"] = "least_conn"
+    assert n.reload(conf).returncode == 0
+    os.kill(serving, signal.SIGKILL)
+    n.kill_role("check")
+    n.kill_role("control")
+    n.wait_ready()
+    assert all_live()
+    n.kill_role("parent")
+    n.start()
+    assert all_live() and (time.time() > until or n.server("peers/a")["end_at"] == end)
+    conf["pools"]["peers"]["servers"] = {"b": b.address}
+    assert n.reload(conf).returncode == 0
+    assert all_live()
+    assert all(is_cut(c) for c in held)
+    n.wait_log("3 that were still open when the time of the drain was over")
+
+
+def test_a_server_that_leaves_the_file_is_meant(node, peers):
+    a, b, port = peers(name="a"), peers(name="b"), free_port()
+    conf = tcp(port, [a])
+    n = node(conf)
+    with open_one(port) as c:
+        n.json("drain", "peers/a", "--kill-after", SOON)
+        conf["pools"]["peers"]["servers"] = {"b": b.address}
+        assert n.reload(conf).returncode == 0
+        assert is_cut(c)
+    n.wait_log("1 that was still open when the time of the drain was over")
+
+
+def test_the_time_runs_out_while_the_node_is_down(node, peers):
+    a, port = peers(), free_port()
+    n = node(tcp(port, [a]))
+    n.json("drain", "peers/a", "--kill-after", SOON)
+    n.stop()
+    time.sleep(1.6)
+    n.start()
+    wait_for(lambda: n.server("peers/a")["end_at"] is None)
+    assert n.server("peers/a")["order"] == "drain" and n.server("peers/a")["ended"] == 0
+    assert n.cli("ready", "peers/a").returncode == 0
+    wait_for(lambda: n.server("peers/a")["order"] == "ready")
+    with open_one(port) as c:
+        assert lives(c)
+    # nor does a proxy that is killed in between forget it
+    n.json("drain", "peers/a", "--kill-after", SOON)
+    n.kill_role("proxy")
+    n.wait_ready()
+    wait_for(lambda: n.server("peers/a")["end_at"] is None)
+
+
+def test_kill_after_waits_no_longer_than_something_is_open(node, peers):
     a, b, port = peers(name="a"), peers(name="b"), free_port()
     n = node(tcp(port, [a, b]))
     began = time.monotonic()
-    answer = n.json("drain", "peers/a", "--kill-after", "60s")
+    answer = n.json("drain", "peers/a", "--kill-after", "60s", "--wait")
     assert answer["reached"] and "ended" not in answer
     assert time.monotonic() - began < 30
-
-
-def test_kill_after_reaches_a_proxy_that_is_ending(node, peers):
-    a, port = peers(), free_port()
-    n = node(tcp(port, [a]))
-    with open_one(port) as c:
-        assert n.cli("upgrade").returncode == 0
-        assert n.json("drain", "peers", "--kill-after", "300ms")["ended"] == 1
-        with pytest.raises((Closed, ConnectionError)):
-            c.recv_exactly(1)
 
 
 def test_kill_after_moves_requests_that_may_be_sent_again(node, whoami):
@@ -178,24 +329,11 @@ def test_kill_after_moves_requests_that_may_be_sent_again(node, whoami):
     for c in clients:
         c.request("GET", "/")
     wait_for(lambda: n.server("web/a")["active"] > 0)
-    assert n.json("drain", "web/a", "--kill-after", "300ms")["ended"] >= 1
+    assert n.json("drain", "web/a", "--kill-after", "0s", "--wait")["ended"] >= 1
     for c in clients:
         assert "name: b\n" in c.recv_response().text
         c.close()
     a.cont()
-
-
-def test_who_is_in_service_is_not_cut(node, peers):
-    a, port = peers(), free_port()
-    n = node(tcp(port, [a]))
-    with open_one(port) as c:
-        answer = n.api("POST", "/api/v1/connections/end", {"target": "peers/a"})
-        assert answer.status == 409 and "is in service" in answer.json["error"]
-        c.send("x")
-        assert c.recv_exactly(1) == b"x"
-    out = n.cli("drain", "--node", "--kill-after", "1s")
-    assert out.returncode == 2 and "not for --node" in out.stderr
-    assert n.cli("drain", "peers/a", "--kill-after", "now").returncode == 2
 
 
 def test_end_of_the_node_waits_for_them(node, peers):

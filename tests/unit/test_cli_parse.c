@@ -301,6 +301,13 @@ static void test_orders(void **state)
 	assert_int_equal(MAIN("drain", "--node", "web"), CLI_USAGE);
 	assert_int_equal(MAIN("drain", "--node", "--wait", "web"), CLI_USAGE);
 	assert_int_equal(MAIN("ready", "--node", "web", "30s"), CLI_USAGE);
+	assert_int_equal(MAIN("drain", "--node", "--kill-after", "1s"), CLI_USAGE);
+	assert_int_equal(MAIN("drain", "web/a", "--kill-after", "now"), CLI_USAGE);
+	assert_int_equal(MAIN("drain", "web/a", "--kill-after", "8d"), CLI_USAGE);
+	assert_int_equal(MAIN("drain", "web/a", "--kill-after", "1s", "5s"), CLI_USAGE);
+	assert_int_equal(MAIN("ready", "web/a", "--kill-after", "1s"), CLI_USAGE);
+	assert_int_equal(MAIN(nobody[0], nobody[1], "drain", "web/a", "--kill-after", "7d"),
+	                 CLI_UNREACHABLE);
 	assert_int_equal(MAIN("switchover"), CLI_USAGE);
 	assert_int_equal(MAIN("switchover", "web", "lb2"), CLI_USAGE);
 	assert_int_equal(MAIN("switchover", "web", "--to"), CLI_USAGE);

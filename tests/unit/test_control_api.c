@@ -9,6 +9,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "node_fixture.h"
 
@@ -510,6 +512,37 @@ static void test_order_refusals(void **state)
 	expect_error(404, "no server or pool \"app/z\"");
 }
 
+static void test_order_with_a_time(void **state)
+{
+	static const char *const refused[] = {
+		"{\"target\": \"app/a\", \"order\": \"drain\", \"kill_after_ms\": -1}",
+		"{\"target\": \"app/a\", \"order\": \"drain\", \"kill_after_ms\": 604800001}",
+		"{\"target\": \"app/a\", \"order\": \"drain\", \"kill_after_ms\": \"5s\"}",
+		"{\"target\": \"app/a\", \"order\": \"disable\", \"kill_after_ms\": 5}",
+		"{\"target\": \"app/a\", \"order\": \"ready\", \"kill_after_ms\": 5}",
+		"{\"target\": \"@node\", \"order\": \"drain\", \"kill_after_ms\": 5}",
+	};
+	struct ipc_result done = { .count = 1, .text = "drained" };
+	uint64_t now = clock_wall_ms();
+
+	(void)state;
+	ask("POST", "/api/v1/order", "", "{\"target\": \"app/a\", \"order\": \"drain\"}");
+	assert_int_equal(change.order.end_wall_ms, 0);
+	assert_int_equal(ask("POST", "/api/v1/order", "",
+	                     "{\"target\": \"app/a\", \"order\": \"drain\", "
+	                     "\"kill_after_ms\": 600000}"),
+	                 ERR_AGAIN);
+	assert_in_range(change.order.end_wall_ms, now + 600000, now + 660000);
+	change.order.end_wall_ms = 1700000000000;
+	buf_free(&ans.body);
+	api_result(&change, &done, &ans);
+	assert_non_null(strstr(buf_cstr(&ans.body), "\"end_at\":\"2023-11-14T22:13:20.000Z\""));
+	for (unsigned i = 0; i < ARRAY_LEN(refused); i++) {
+		ask("POST", "/api/v1/order", "", refused[i]);
+		expect_error(400, "kill_after_ms goes with");
+	}
+}
+
 static void test_orphan(void **state)
 {
 	(void)state;
@@ -671,6 +704,7 @@ int main(void)
 		TEST(test_switchover),
 		TEST(test_orders_for_the_node),
 		TEST(test_order_refusals),
+		TEST(test_order_with_a_time),
 		TEST(test_orphan),
 		TEST(test_token),
 		TEST(test_no_token_configured),

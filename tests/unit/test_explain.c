@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "proxy/explain.h"
 
@@ -197,6 +198,23 @@ static void states_and_reasons(void **state)
 	assert_string_equal(get("server.id"), "web/spare");
 }
 
+static void when_what_is_open_is_ended(void **state)
+{
+	struct board_server *s = board_server(board, servers[1].slot);
+
+	set(1, SERVER_UP, ORDER_DRAIN, "HTTP 200");
+	atomic_store(&s->end_wall_ms, clock_wall_ms() + 7230000);
+	ask_url("http://api.test/");
+	assert_string_equal(get("servers.1.why"), "HTTP 200; takes nothing new by order; what is "
+	                                          "open is ended in 2h00m");
+	atomic_store(&s->end_wall_ms, 0);
+	atomic_store(&s->ended, 3);
+	ask_url("http://api.test/");
+	assert_string_equal(get("servers.1.why"),
+	                    "HTTP 200; takes nothing new by order; its time is over: 3 ended");
+	atomic_store(&s->ended, 0);
+}
+
 static void nobody_is_up(void **state)
 {
 	for (unsigned i = 0; i < 4; i++)
@@ -368,6 +386,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(listener_by_port_name_or_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_route, setup, teardown),
 		cmocka_unit_test_setup_teardown(states_and_reasons, setup, teardown),
+		cmocka_unit_test_setup_teardown(when_what_is_open_is_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_is_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(empty_pool, setup, teardown),
 		cmocka_unit_test_setup_teardown(panic, setup, teardown),

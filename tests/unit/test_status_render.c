@@ -273,7 +273,10 @@ static void expect_state(const char *members, const char *want)
 	struct buf b = BUF_INIT;
 	json_t *j;
 
-	buf_printf(&text, "{\"servers\": [{\"id\": \"web/a\", %s}]}", members);
+	buf_printf(&text,
+	           "{\"time\": \"2023-11-14T22:14:20.000Z\", \"servers\": [{\"id\": \"web/a\", "
+	           "%s}]}",
+	           members);
 	j = parse(buf_cstr(&text));
 	status_render(j, false, 0, &b);
 	if (strstr(buf_cstr(&b), want) == NULL)
@@ -292,6 +295,15 @@ static void test_server_states(void **state)
 	expect_state("\"state\": \"down\", \"order\": \"ready\", \"ejected\": true", "ejected");
 	expect_state("\"state\": \"starting\", \"order\": \"ready\"", "starting");
 	expect_state("\"state\": \"up\", \"backup\": true", "backup");
+	expect_state("\"order\": \"drain\", \"reason\": \"by order\", \"ended\": 0, \"end_at\": "
+	             "\"2023-11-14T22:24:22.000Z\"",
+	             "by order; what is open is ended in 10m02s\n");
+	expect_state("\"order\": \"drain\", \"reason\": \"by order\", \"ended\": 0, \"end_at\": "
+	             "\"2023-11-14T22:14:19.900Z\"",
+	             "by order; what is open is ended in 0ms\n");
+	expect_state("\"order\": \"drain\", \"reason\": \"by order\", \"ended\": 3, \"end_at\": "
+	             "null",
+	             "by order; its time is over: 3 ended\n");
 }
 
 static void test_refused_reload_and_orphan(void **state)
