@@ -80,6 +80,7 @@ struct tls_server *certs_listener(struct certs *c, const struct conf *conf, uint
 		.groups = t->groups.len > 0 ? t->groups.s : NULL,
 		.resumption = t->resumption,
 		.strict_sni = t->strict_sni,
+		.names = l->nsni > 0,
 		.clients = rule(c, &t->clients),
 		.hosts = hosts,
 		.nhosts = t->nhosts,

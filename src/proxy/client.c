@@ -276,10 +276,8 @@ static void client_read(struct client *c)
 /* The connection's protocol begins. */
 static void client_ready(struct client *c)
 {
-	char room[TLS_FRONT_NAME];
-
 	if (c->listener->conf->protocol == PROTOCOL_TCP) {
-		tcp_start(c, tls_front_name(c, room));
+		tcp_start(c, c->s.layer != NULL ? tls_asked_name(&c->s) : STR_NONE);
 		return;
 	}
 	client_state(c, CLIENT_FRESH);

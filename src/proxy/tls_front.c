@@ -2,7 +2,6 @@
 /* TLS towards clients; see tls_front.h. Proxy role, one worker thread each. */
 #include "proxy/tls_front.h"
 
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -94,17 +93,6 @@ void tls_front_timeout(struct client *c)
 {
 	if (c->s.layer != NULL)
 		say(c, "not done in time");
-}
-
-struct str tls_front_name(const struct client *c, char room[TLS_FRONT_NAME])
-{
-	const SSL *ssl = tls_ssl(&c->s);
-	const char *name = ssl ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : NULL;
-	size_t n = 0;
-
-	for (; name != NULL && name[n] != '\0' && n < TLS_FRONT_NAME; n++)
-		room[n] = name[n] >= 'A' && name[n] <= 'Z' ? (char)(name[n] | 0x20) : name[n];
-	return str_n(room, n);
 }
 
 bool tls_front_serves(const struct client *c, struct str host)

@@ -11,10 +11,6 @@ int tls_front_handshake(struct client *c);
 /* The handshake's time is over. */
 void tls_front_timeout(struct client *c);
 
-/* The host that it named by SNI, in lower case, in room; empty: none, or clear text. */
-#define TLS_FRONT_NAME 256
-struct str tls_front_name(const struct client *c, char room[TLS_FRONT_NAME]);
-
 /* Whether a request for that host may come by this connection: not where another rule for clients'
  * certificates holds there than the one that the connection was made under (RFC 9110, 15.5.20). */
 bool tls_front_serves(const struct client *c, struct str host);

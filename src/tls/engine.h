@@ -43,7 +43,7 @@ struct tls {
 	/* of clients */
 	struct tls_client *client;
 	struct tls_session *session;
-	char *name;
+	char *name; /* whom the server has to be, or whom the client has asked for */
 };
 
 TAILQ_HEAD(tls_list, tls);

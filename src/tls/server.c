@@ -91,6 +91,8 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 	struct str name = hello_name(ssl, text);
 	struct tls_host h;
 
+	if (s->names && (t->name = strndup(name.s ? name.s : "", name.len)) == NULL)
+		return refuse(alert, SSL_AD_INTERNAL_ERROR);
 	if (s->nchallenges > 0 && hello_is_challenge(ssl)) {
 		const uint32_t cert = tls_find_challenge(s, name);
 
@@ -218,7 +220,7 @@ static bool is_plain(const struct tls_server *s)
 {
 	uint32_t i;
 
-	if (s->strict || s->nrules > 1 || s->nchallenges > 0)
+	if (s->strict || s->names || s->nrules > 1 || s->nchallenges > 0)
 		return false;
 	for (i = 0; i < s->nentries; i++)
 		if (s->entries[i].cert != s->first.ec && s->entries[i].cert != s->first.rsa)
@@ -279,6 +281,7 @@ struct tls_server *tls_server_new(const struct tls_server_options *o, char *why,
 	s->store = o->store;
 	s->listener = o->listener;
 	s->strict = o->strict_sni;
+	s->names = o->names;
 	s->alpn = (const unsigned char *)o->alpn;
 	s->alpn_len = o->alpn != NULL ? (unsigned)strlen(o->alpn) : 0;
 	s->ctx = SSL_CTX_new_ex(NULL, tls_schedule(), TLS_server_method());
@@ -343,6 +346,11 @@ bool tls_server_has_rules(const struct tls_server *server)
 uint64_t tls_rule_of(const struct stream *s)
 {
 	return ((const struct tls *)s->layer_data)->rule;
+}
+
+struct str tls_asked_name(const struct stream *s)
+{
+	return str_from(((const struct tls *)s->layer_data)->name);
 }
 
 bool tls_is_challenge(const struct stream *s)

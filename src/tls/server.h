@@ -35,6 +35,7 @@ struct tls_server_options {
 	const char *ciphers, *suites, *groups; /* NULL: the defaults */
 	bool resumption;
 	bool strict_sni;
+	bool names;       /* tls_asked_name() is needed */
 	const char *alpn; /* in the order of preference, "\2h2\10http/1.1"; NULL: none */
 	struct tls_rule clients;
 	const struct tls_host_rule *hosts;
@@ -63,6 +64,9 @@ uint64_t tls_server_rule(const struct tls_server *server, struct str host);
 uint64_t tls_rule_of(const struct stream *s);
 /* Whether any host has a rule of its own. */
 bool tls_server_has_rules(const struct tls_server *server);
+/* The host that this ClientHello named, in lower case and without a dot at its end; empty: none. A
+ * resumed session does not count: OpenSSL tells of the name that it was begun with (TLS 1.2). */
+struct str tls_asked_name(const struct stream *s);
 /* Whether an ACME authority validates by it (RFC 8737): to be closed after the handshake. */
 bool tls_is_challenge(const struct stream *s);
 

@@ -48,7 +48,7 @@ struct tls_server {
 	void *keep;
 	void (*unkeep)(void *keep);
 	uint32_t listener;
-	bool strict;
+	bool strict, names;
 	bool has_ocsp;
 	const unsigned char *alpn;
 	unsigned alpn_len;

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -341,7 +342,6 @@ def test_sni_without_default_refuses(node, peers, folder):
 
 def client_hello(host):
     """The bytes that OpenSSL sends first."""
-    import ssl
     i, o = ssl.MemoryBIO(), ssl.MemoryBIO()
     s = ssl._create_unverified_context().wrap_bio(i, o, server_hostname=host)
     with pytest.raises(ssl.SSLWantReadError):
@@ -403,6 +403,29 @@ def test_tls_ends_here(node, peers, folder):
     node(conf)
     assert tls_client(port, "shop.test").startswith(b"a")
     assert tls_client(port, "b.test").startswith(b"b")
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_resumed_session_goes_by_the_name_asked_for(node, peers, folder, version):
+    a, b, port = peers(name="a"), peers(name="b"), free_port()
+    pem = certificate(folder, "shop.test")
+    conf = tcp(port, [a], listener={"tls": {"certificates": [{"cert": pem, "key": pem}]},
+                                    "sni": {"b.test": "b"}})
+    conf["pools"]["b"] = {"servers": {"b": b.address}}
+    node(conf)
+    context = ssl._create_unverified_context()
+    context.maximum_version = context.minimum_version = getattr(ssl.TLSVersion, version)
+
+    def ask(host, session):
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as raw, \
+                context.wrap_socket(raw, server_hostname=host, session=session) as s:
+            s.sendall(b"hi")
+            return s.recv(1), s.session_reused, s.session
+    who_is, _, session = ask("b.test", None)
+    assert who_is == b"b"
+    assert ask("b.test", session)[:2] == (b"b", True)
+    assert ask("B.test.", session)[:2] == (b"b", True)
+    assert ask("shop.test", session)[:2] == (b"a", True)
 
 
 def test_tls_to_the_server(node, peers, folder):
