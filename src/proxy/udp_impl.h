@@ -56,8 +56,10 @@ struct udp_session {
 	struct server *server;
 	uint64_t started, last; /* loop time */
 	uint64_t bytes_in, bytes_out;
-	char *first; /* the first datagram, until an answer comes: it may go to another server */
-	uint32_t first_len;
+	char *
+	    asked; /* the datagram that waits for an answer: it may go to another server; or NULL */
+	uint32_t asked_len;
+	uint64_t asked_at;
 	unsigned ntried;
 	struct server *tried[UDP_TRIED];
 };

@@ -11,6 +11,7 @@
 
 #define DRAIN_IDLE  NS_PER_S /* how long a proxy that drains waits for an answer */
 #define EVICT_BATCH 16
+#define FRESH       NS_PER_S /* for how long a refusal may be about the datagram that is kept */
 
 static void on_answer(struct loop_io *io, uint32_t events);
 
@@ -197,7 +198,7 @@ void udp_session_end(struct udp_session *s)
 	loop_timer_stop(t->loop, &s->timer);
 	leave(s);
 	table_remove(l, s);
-	free(s->first);
+	free(s->asked);
 	stat_add(&l->stat->c[STAT_OPEN], (uint64_t)-1);
 	stat_add(&s->pool->stat->c[STAT_ACTIVE], (uint64_t)-1);
 	atomic_fetch_sub_explicit(l->connections, 1, memory_order_relaxed);
@@ -280,14 +281,19 @@ struct udp_session *udp_session_get(struct udp_listener *l, const struct udp_key
 
 /* --- datagrams ------------------------------------------------------------------------------ */
 
-/* The server is not there: another one, where none of its answers came yet. False: it is over. */
+static bool is_fresh(const struct udp_session *s)
+{
+	return s->asked != NULL && s->l->thread->loop->now - s->asked_at < FRESH;
+}
+
+/* The server is not there: another one for what it was asked. False: the session is over. */
 static bool session_failed(struct udp_session *s, int error)
 {
 	const enum fail_why why = fail_errno(error);
 
 	stat_add(&s->server->stat->c[STAT_CONNECT_ERRORS], 1);
 	server_failed(s->server, &s->pool->conf->passive, why);
-	if (s->first == NULL || s->ntried >= MIN(s->pool->conf->retries, UDP_TRIED)) {
+	if (!is_fresh(s) || s->ntried >= MIN(s->pool->conf->retries, UDP_TRIED)) {
 		udp_session_end(s);
 		return false;
 	}
@@ -298,7 +304,7 @@ static bool session_failed(struct udp_session *s, int error)
 		udp_session_end(s);
 		return false;
 	}
-	if (send(s->io.fd, s->first, s->first_len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (send(s->io.fd, s->asked, s->asked_len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		stat_add(&s->l->wire->c[WIRE_UDP_DROPPED], 1);
 	return true;
 }
@@ -310,22 +316,29 @@ static void count(struct udp_session *s, enum stat_counter which, size_t bytes)
 	stat_add(&s->server->stat->c[which], bytes);
 }
 
-/* Until an answer comes the first datagram is kept, where it is not large. */
-static void keep_first(struct udp_session *s, const struct iovec *iov)
+/* Until an answer comes the first datagram behind the last one is kept, where it is not large. True
+ * when this is it. */
+static bool keep_asked(struct udp_session *s, const struct iovec *iov)
 {
-	if (s->bytes_in != 0 || iov->iov_len > UDP_KEPT || s->pool->conf->retries == 0)
-		return;
-	s->first = malloc(iov->iov_len + 1);
-	if (s->first == NULL)
-		return;
-	memcpy(s->first, iov->iov_base, iov->iov_len);
-	s->first_len = (uint32_t)iov->iov_len;
+	char *p;
+
+	if (is_fresh(s) || iov->iov_len > UDP_KEPT || s->pool->conf->retries == 0)
+		return false;
+	p = realloc(s->asked, iov->iov_len + 1);
+	if (p == NULL)
+		return false;
+	if (iov->iov_len > 0)
+		memcpy(p, iov->iov_base, iov->iov_len);
+	s->asked = p;
+	s->asked_len = (uint32_t)iov->iov_len;
+	s->asked_at = s->l->thread->loop->now;
+	return true;
 }
 
 void udp_session_send(struct udp_session *s, const struct iovec *iov, unsigned n)
 {
 	struct mmsghdr m[UDP_BATCH] = { 0 };
-	const bool begins = s->bytes_in == 0;
+	const bool kept = keep_asked(s, &iov[0]);
 	struct udp_listener *l = s->l;
 	size_t bytes = 0;
 	unsigned i, sent = 0;
@@ -335,7 +348,6 @@ void udp_session_send(struct udp_session *s, const struct iovec *iov, unsigned n
 		m[i].msg_hdr.msg_iovlen = 1;
 		bytes += iov[i].iov_len;
 	}
-	keep_first(s, &iov[0]);
 	s->bytes_in += bytes;
 	count(s, STAT_BYTES_IN, bytes);
 	while (sent < n) {
@@ -356,7 +368,7 @@ void udp_session_send(struct udp_session *s, const struct iovec *iov, unsigned n
 				stat_add(&l->wire->c[WIRE_UDP_DROPPED], n - sent);
 				return;
 			}
-			if (begins && sent == 0) /* it has gone to the other server */
+			if (kept && sent == 0) /* it has gone to the other server */
 				sent++;
 		} /* what the network said of an earlier one: this one is yet to go */
 	}
@@ -383,8 +395,9 @@ static void on_answer(struct loop_io *io, uint32_t events)
 	}
 	for (i = 0; i < n; i++)
 		bytes += b->m[i].msg_len;
-	free(s->first);
-	s->first = NULL;
+	free(s->asked);
+	s->asked = NULL;
+	s->ntried = 0;
 	s->bytes_out += bytes;
 	count(s, STAT_BYTES_OUT, bytes);
 	server_succeeded(s->server);
