@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The image: a configuration as one block of bytes in which every pointer is an offset. One walk,
- * driven by the schema rows, measures, packs and relocates, visiting every block in the same order;
- * so a pointer of a foreign image is right exactly when it is the next position of the walk, and
- * blocks can neither overlap nor lie outside.
+ * The image: a configuration as one block of bytes in which every pointer is an offset, made and
+ * mapped by the walk (walk.h), in a memory file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +13,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "conf/load.h"
+#include "conf/walk.h"
 
 #define IMAGE_MAX  (512ULL * 1024 * 1024)
 #define IMAGE_SEED 0x686f6c6466617374ULL
@@ -28,116 +27,6 @@ struct image_header {
 	uint64_t layout;   /* of the structs and rows that made it */
 	uint64_t unused[4];
 };
-
-enum walk_mode { WALK_MEASURE, WALK_PACK, WALK_MAP };
-
-struct walk {
-	enum walk_mode mode;
-	char *base;
-	size_t pos;
-	size_t size;
-	bool bad;
-};
-
-static size_t align8(size_t n)
-{
-	return (n + 7) & ~(size_t)7;
-}
-
-bool walk_foreign(const struct walk *w)
-{
-	return w->mode == WALK_MAP;
-}
-
-void walk_check(struct walk *w, bool well)
-{
-	w->bad = w->bad || (w->mode == WALK_MAP && !well);
-}
-
-/* Takes `bytes` at the next position for what *pointer points at. */
-static void *take(struct walk *w, void *pointer, size_t bytes, const void *source)
-{
-	uintptr_t value;
-	void *at = (void *)source;
-
-	memcpy(&value, pointer, sizeof(value));
-	switch (w->mode) {
-	case WALK_MEASURE:
-		break;
-	case WALK_PACK:
-		at = w->base + w->pos;
-		memcpy(at, source, bytes);
-		value = w->pos;
-		memcpy(pointer, &value, sizeof(value));
-		break;
-	case WALK_MAP:
-		at = w->base + w->pos;
-		if (w->bad || value != w->pos || w->pos > w->size || bytes > w->size - w->pos) {
-			w->bad = true;
-			value = 0;
-			at = NULL;
-		}
-		memcpy(pointer, &at, sizeof(at));
-		break;
-	}
-	w->pos += w->bad ? 0 : bytes;
-	return at;
-}
-
-void *walk_block(struct walk *w, const void *pointer, size_t count, size_t size)
-{
-	void *field = (void *)pointer, *source;
-	size_t bytes;
-
-	memcpy(&source, field, sizeof(source));
-	if (__builtin_mul_overflow(count, size, &bytes) || (count && w->bad)) {
-		w->bad = true;
-		bytes = 0;
-	}
-	if (bytes == 0) {
-		walk_check(w, source == NULL || count);
-		if (w->mode != WALK_MEASURE) {
-			memset(field, 0, sizeof(void *));
-		}
-		return NULL;
-	}
-	w->pos = align8(w->pos);
-	return take(w, field, bytes, source);
-}
-
-void walk_str(struct walk *w, struct str *s)
-{
-	size_t bytes = s->len + 1;
-	char *at;
-
-	if (w->mode == WALK_MAP) {
-		if (s->len >= w->size) {
-			w->bad = true;
-		}
-		at = take(w, &s->s, w->bad ? 0 : bytes, NULL);
-		if (w->bad || at[s->len] != '\0') {
-			w->bad = true;
-			*s = STR_NONE;
-		}
-		return;
-	}
-	if (w->mode == WALK_PACK) {
-		at = w->base + w->pos;
-		memcpy(at, s->s ? s->s : "", s->len);
-		at[s->len] = '\0';
-		s->s = (const char *)w->pos;
-	}
-	w->pos += bytes;
-}
-
-void walk_list(struct walk *w, struct conf_list *l)
-{
-	struct str *v = walk_block(w, &l->v, l->n, sizeof(*v));
-
-	for (uint32_t i = 0; v && i < l->n; i++) {
-		walk_str(w, &v[i]);
-	}
-}
 
 static uint64_t layout_rows(uint64_t h, const struct rows *rows)
 {
@@ -183,7 +72,7 @@ static void walk_conf(struct walk *w, struct conf *c)
 {
 	w->pos = sizeof(struct image_header) + sizeof(*c);
 	walk_rows(w, &schema_root, c);
-	w->pos = align8(w->pos);
+	w->pos = walk_align(w->pos);
 }
 
 int image_pack(struct conf_loaded *l)

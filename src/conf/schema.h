@@ -139,7 +139,7 @@ extern const struct rows schema_node, schema_vip, schema_track, schema_named_che
 #define ROW_CWITH(type, row, object) \
 	((const type *)(const void *)((const char *)(object) + (row)->with))
 
-/* types.c: single values */
+/* types_number.c, types_word.c, types_text.c: single values */
 extern const struct row_type type_bool, type_count, type_percent, type_duration, type_size;
 extern const struct row_type type_mode, type_choice, type_word, type_text, type_secret, type_list;
 extern const struct row_type type_either;
@@ -169,20 +169,5 @@ void schema_object(const struct rows *rows, struct buf *out);
 void schema_object_or_brief(const struct rows *rows, struct buf *out);
 /* Prints the members of an object, one below the other. */
 void print_rows(const struct rows *rows, const void *object, struct emit *o);
-
-/* --- the image's walk (image.c) --------------------------------------------------------------- */
-
-/*
- * Visits a block that *pointer points at: returns where it lies for the walk to go on in it. NULL
- * when the image is broken or the block is empty.
- */
-void *walk_block(struct walk *w, const void *pointer, size_t count, size_t size);
-void walk_str(struct walk *w, struct str *s);
-void walk_list(struct walk *w, struct conf_list *l);
-/* Marks a mapped image as broken unless `well`. */
-void walk_check(struct walk *w, bool well);
-/* Whether the walk is over a foreign image, so that values need checking. */
-bool walk_foreign(const struct walk *w);
-void walk_rows(struct walk *w, const struct rows *rows, void *object);
 
 #endif

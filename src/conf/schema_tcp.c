@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "conf/load.h"
 #include "conf/value.h"
+#include "conf/walk.h"
 
 #define MAX_SNI 4096 /* names of a listener */
 

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "conf/load.h"
 #include "conf/value.h"
+#include "conf/walk.h"
 
 /* --- `tcp: true`; row->min is the kind -------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "conf/load.h"
 #include "conf/value.h"
+#include "conf/walk.h"
 
 #define MAX_HEADERS 64
 #define MAX_PAGE    (64 * 1024) /* bytes of an error page */

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "conf/load.h"
+#include "conf/walk.h"
 
 static void address_check(struct walk *w, const struct net_addr *a)
 {

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "conf/load.h"
+#include "conf/walk.h"
 
 static bool checked_text(struct load *l, const struct row *row, const struct node *n,
                          struct str *ret)

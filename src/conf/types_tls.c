@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "conf/load.h"
 #include "conf/value.h"
+#include "conf/walk.h"
 
 /* --- a list of maps without names ------------------------------------------------------------- */
 
@@ -71,15 +72,7 @@ static void items_schema(const struct row *row, struct buf *out)
 
 static void items_walk(const struct row *row, void *object, struct walk *w)
 {
-	uint32_t n = *ROW_CWITH(uint32_t, row, object);
-	size_t size = row->sub->size;
-	char *v;
-
-	walk_check(w, n <= row->max);
-	v = walk_block(w, ROW_AT(void *, row, object), n, size);
-	for (uint32_t i = 0; v && i < n; i++) {
-		walk_rows(w, row->sub, v + i * size);
-	}
+	(void)walk_items(w, row, object);
 }
 
 const struct row_type type_items = { "a list of maps", items_read, items_print, items_schema,

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "conf/load.h"
 #include "conf/value.h"
+#include "conf/walk.h"
 
 /* --- what is tracked -------------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "conf/load.h"
 #include "conf/value.h"
+#include "conf/walk.h"
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
@@ -348,15 +349,6 @@ static void map_print(const struct row *row, const void *object, struct emit *o)
 
 /* --- the image -------------------------------------------------------------------------------- */
 
-void walk_rows(struct walk *w, const struct rows *rows, void *object)
-{
-	for (const struct row *r = rows->v; r->name; r++) {
-		if (r->type->walk) {
-			r->type->walk(r, object, w);
-		}
-	}
-}
-
 static void group_walk(const struct row *row, void *object, struct walk *w)
 {
 	walk_rows(w, row->sub, ROW_AT(char, row, object));
@@ -364,21 +356,17 @@ static void group_walk(const struct row *row, void *object, struct walk *w)
 
 static void map_walk(const struct row *row, void *object, struct walk *w)
 {
+	const char *v = walk_items(w, row, object);
 	uint32_t n = *ROW_CWITH(uint32_t, row, object);
 	size_t size = row->sub->size;
-	char *v;
 
-	walk_check(w, n <= row->max);
-	v = walk_block(w, ROW_AT(void *, row, object), n, size);
-	for (uint32_t i = 0; v && i < n; i++) {
-		walk_rows(w, row->sub, v + i * size);
-		if (walk_foreign(w) && i > 0) { /* look-ups rely on the order */
-			struct node a = { .key = *(struct str *)(v + (i - 1) * size) };
-			struct node b = { .key = *(struct str *)(v + i * size) };
-			const struct node *pa = &a, *pb = &b;
+	/* Look-ups rely on the order. */
+	for (uint32_t i = 1; v && walk_foreign(w) && i < n; i++) {
+		struct node a = { .key = *(const struct str *)(v + (i - 1) * size) };
+		struct node b = { .key = *(const struct str *)(v + i * size) };
+		const struct node *pa = &a, *pb = &b;
 
-			walk_check(w, a.key.s && b.key.s && compare_nodes(&pa, &pb) < 0);
-		}
+		walk_check(w, a.key.s && b.key.s && compare_nodes(&pa, &pb) < 0);
 	}
 }
 

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "conf/load.h"
 #include "conf/value.h"
+#include "conf/walk.h"
 
 /* --- addresses with a prefix length ----------------------------------------------------------- */
 
