@@ -41,14 +41,8 @@ void jw_text(struct jw *w, const char *key, const char *s)
 
 void jw_u64(struct jw *w, const char *key, uint64_t n)
 {
-	char text[24];
-	char *p = text + sizeof(text);
-
 	key_of(w, key);
-	do
-		*--p = (char)('0' + n % 10);
-	while ((n /= 10) != 0);
-	buf_add(w->out, p, (size_t)(text + sizeof(text) - p));
+	buf_addu(w->out, n);
 }
 
 void jw_bool(struct jw *w, const char *key, bool b)

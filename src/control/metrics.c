@@ -28,17 +28,6 @@ void metrics_label(struct buf *out, const char *name, struct str value)
 	buf_addc(out, '"');
 }
 
-void metrics_number(struct buf *out, uint64_t n)
-{
-	char text[24];
-	char *p = text + sizeof(text);
-
-	do
-		*--p = (char)('0' + n % 10);
-	while ((n /= 10) != 0);
-	buf_add(out, p, (size_t)(text + sizeof(text) - p));
-}
-
 void metrics_head(struct buf *out, const char *name, const char *type, const char *help)
 {
 	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -53,7 +42,7 @@ void metrics_line(struct buf *out, struct str name, const char *labels, uint64_t
 		buf_addc(out, '}');
 	}
 	buf_addc(out, ' ');
-	metrics_number(out, value);
+	buf_addu(out, value);
 	buf_addc(out, '\n');
 }
 

@@ -8,8 +8,6 @@
 /* Adds name="value" to a list of labels: backslash, quote and newline escaped; other control bytes
  * become '?'. */
 void metrics_label(struct buf *out, const char *name, struct str value);
-/* Digits, in a hurry: there are very many. */
-void metrics_number(struct buf *out, uint64_t n);
 /* HELP and TYPE of a family; its samples must follow. */
 void metrics_head(struct buf *out, const char *name, const char *type, const char *help);
 /* name{labels} value */

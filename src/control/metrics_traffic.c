@@ -49,7 +49,7 @@ static void requests(const struct family_set *f, struct buf *out)
 			buf_printf(out, "%s{%s,method=\"%s\",code=\"%u\"} ", name, f->v[i].labels,
 			           stat_method_name[method < STAT_METHODS ? method : STAT_OTHER],
 			           (unsigned)(entry >> 48 & 0xfff));
-			metrics_number(out, entry & ((1ULL << 48) - 1));
+			buf_addu(out, entry & ((1ULL << 48) - 1));
 			buf_addc(out, '\n');
 		}
 	}
@@ -78,12 +78,12 @@ static void histogram(struct buf *out, const char *name, const char *labels,
 		buf_adds(out, ",le=\"");
 		buf_adds(out, k < STAT_BUCKETS ? bound(k) : "+Inf");
 		buf_adds(out, "\"} ");
-		metrics_number(out, total);
+		buf_addu(out, total);
 		buf_addc(out, '\n');
 	}
 	buf_printf(out, "%s_sum{%s} %.6f\n%s_count{%s} ", name, labels, (double)sum_us / 1e6, name,
 	           labels);
-	metrics_number(out, total);
+	buf_addu(out, total);
 	buf_addc(out, '\n');
 }
 
@@ -263,10 +263,10 @@ static void server_checks(const struct server_row *v, uint32_t n, struct buf *ou
 	             "finished health checks by result");
 	for (uint32_t i = 0; i < n; i++) {
 		buf_printf(out, "holdfast_server_checks_total{%s,result=\"ok\"} ", v[i].labels);
-		metrics_number(out, stat_get(&v[i].board->checks_ok));
+		buf_addu(out, stat_get(&v[i].board->checks_ok));
 		buf_printf(out, "\nholdfast_server_checks_total{%s,result=\"failed\"} ",
 		           v[i].labels);
-		metrics_number(out, stat_get(&v[i].board->checks_failed));
+		buf_addu(out, stat_get(&v[i].board->checks_failed));
 		buf_addc(out, '\n');
 	}
 	metrics_head(out, "holdfast_server_check_duration_seconds", "histogram",

@@ -9,16 +9,6 @@
 
 /* --- answers -------------------------------------------------------------------------------- */
 
-void whoami_number(struct buf *b, uint64_t n)
-{
-	char text[24], *p = text + sizeof(text);
-
-	do
-		*--p = (char)('0' + n % 10);
-	while (n /= 10);
-	buf_add(b, p, (size_t)(text + sizeof(text) - p));
-}
-
 static const char *date(struct whoami_thread *t)
 {
 	uint64_t ms = clock_wall_ms();
@@ -42,7 +32,7 @@ static void build_head(struct whoami_conn *c, const struct http_head *h, unsigne
 	if (length == UINT64_MAX && !c->chunked && status != 101)
 		c->close = true;
 	buf_adds(b, "HTTP/1.1 ");
-	whoami_number(b, status);
+	buf_addu(b, status);
 	buf_addc(b, ' ');
 	buf_adds(b, http_status_text(status));
 	buf_adds(b, "\r\nServer: holdfast-whoami\r\nDate: ");
@@ -57,7 +47,7 @@ static void build_head(struct whoami_conn *c, const struct http_head *h, unsigne
 	}
 	if (length != UINT64_MAX && status >= 200 && status != 204) {
 		buf_adds(b, "Content-Length: ");
-		whoami_number(b, length);
+		buf_addu(b, length);
 		buf_adds(b, "\r\n");
 	}
 	if (c->chunked)

@@ -141,7 +141,6 @@ void whoami_answer_error(struct whoami_conn *c, const struct http_head *h, unsig
 /* A whole answer in one system call. */
 void whoami_send_whole(struct whoami_conn *c, const struct http_head *h, unsigned status,
                        const char *type, struct str body, const char *extra);
-void whoami_number(struct buf *b, uint64_t n);
 /* Sends the head of an answer with a body of `length` bytes; UINT64_MAX: unknown, chunked or until
  * the end. extra: further fields, each with CRLF; "" for none. */
 void whoami_head(struct whoami_conn *c, const struct http_head *h, unsigned status,

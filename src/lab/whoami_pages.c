@@ -24,7 +24,7 @@ static void page_text(struct whoami_conn *c, const struct http_head *h, const ch
 	buf_adds(b, "\nclient: ");
 	buf_adds(b, peer);
 	buf_adds(b, "\ncount: ");
-	whoami_number(b, c->t->w->counts.requests);
+	buf_addu(b, c->t->w->counts.requests);
 	buf_adds(b, "\n\n");
 	buf_addstr(b, h->first_line);
 	for (unsigned i = 0; i < h->nfields; i++)

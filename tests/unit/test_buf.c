@@ -49,6 +49,19 @@ static void test_add(void **state)
 	expect_text(&b, "one two 3!");
 }
 
+static void test_numbers(void **state)
+{
+	struct buf b = BUF_INIT;
+
+	(void)state;
+	buf_addu(&b, 0);
+	buf_addc(&b, ' ');
+	buf_addu(&b, 1000);
+	buf_addc(&b, ' ');
+	buf_addu(&b, UINT64_MAX);
+	expect_text(&b, "0 1000 18446744073709551615");
+}
+
 static void test_grows(void **state)
 {
 	struct buf b = BUF_INIT;
@@ -261,6 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_add),
+		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_grows),
 		cmocka_unit_test(test_printf_longer_than_room),
 		cmocka_unit_test(test_printf_fits_exactly),
