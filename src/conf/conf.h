@@ -9,6 +9,10 @@
 #define CONF_CONF_H
 
 #include "base/buf.h"
+#include "conf/conf_acme.h"
+#include "conf/conf_list.h"
+#include "conf/conf_tls.h"
+#include "conf/conf_vip.h"
 #include "http/http.h"
 #include "net/addr.h"
 
@@ -25,11 +29,6 @@
 #define CONF_MAX_ISSUERS       16
 #define CONF_MAX_NAME          59 /* so that "pool/server" has at most 119 characters */
 
-struct conf_list { /* of strings */
-	const struct str *v;
-	uint32_t n;
-};
-
 struct conf_timeouts {
 	uint64_t connect;
 	uint64_t request_header;
@@ -43,100 +42,7 @@ struct conf_timeouts {
 	uint64_t session; /* of UDP: without a datagram either way */
 };
 
-/* --- TLS ------------------------------------------------------------------------------------ */
-
-/* Where certificates of a listener come from. */
-enum conf_cert_kind {
-	CERT_FILES,    /* a file with the chain and one with the key */
-	CERT_DIR,      /* every pair in a folder, which is watched */
-	CERT_ACME,     /* an issuer of the map `acme` */
-	CERT_INTERNAL, /* signed by this node's own authority, for labs */
-};
-
-struct conf_cert {
-	uint32_t kind;          /* enum conf_cert_kind */
-	struct str cert;        /* CERT_FILES: path of the chain, leaf first */
-	struct str key;         /* "": in cert's file */
-	struct str ocsp;        /* path of a stapled answer, DER; "": cert's path with ".ocsp" */
-	struct str dir;         /* CERT_DIR */
-	struct str acme;        /* CERT_ACME: the issuer's name */
-	uint32_t issuer;        /* its index in conf->issuers */
-	struct conf_list hosts; /* CERT_ACME: names of one certificate; CERT_INTERNAL: more names */
-};
-
-enum conf_tls_version { TLS_1_2, TLS_1_3 };
-
-enum conf_client_cert_mode { CLIENT_CERTS_OFF, CLIENT_CERTS_REQUEST, CLIENT_CERTS_REQUIRE };
-
-struct conf_client_certs { /* what a client has to show */
-	uint32_t mode;     /* enum conf_client_cert_mode */
-	struct str ca;     /* path, PEM */
-	struct str crl;    /* path, PEM; "": none */
-};
-
-struct conf_tls_host {   /* what differs for a host */
-	struct str name; /* lower case; "admin.shop.test" or "*.shop.test" */
-	struct conf_client_certs clients;
-};
-
-struct conf_tls { /* of a listener */
-	bool on;
-	const struct conf_cert *certs;
-	uint32_t ncerts;
-	uint32_t min_version; /* enum conf_tls_version */
-	uint32_t max_version;
-	struct str ciphers; /* of TLS 1.2, as OpenSSL writes them */
-	struct str suites;  /* of TLS 1.3 */
-	struct str groups;  /* key exchange */
-	bool resumption;
-	struct str ticket_keys;   /* path of a file of keys; "": this node's own, random */
-	uint64_t ticket_rotation; /* of the node's own, 12h */
-	bool strict_sni;          /* no certificate for the name: refused, instead of the first */
-	struct conf_client_certs clients;
-	const struct conf_tls_host *hosts;
-	uint32_t nhosts;
-	uint64_t hsts; /* ns; 0: none */
-	bool hsts_subdomains;
-	bool hsts_preload;
-};
-
-struct conf_pool_tls { /* to servers */
-	bool on;
-	bool verify;
-	struct str ca;          /* path, PEM; "": the system's */
-	struct str server_name; /* SNI, and what the certificate must name; "": the server's name as
-	                         * configured, or the request's host where that is an address */
-	struct str cert;        /* client certificate and key, paths; "": none */
-	struct str key;
-	uint32_t min_version; /* enum conf_tls_version */
-	bool resumption;
-};
-
-enum conf_acme_challenge { ACME_HTTP_01, ACME_TLS_ALPN_01, ACME_DNS_01 };
-enum conf_acme_key { ACME_KEY_P256, ACME_KEY_P384, ACME_KEY_RSA2048, ACME_KEY_RSA4096 };
-enum conf_acme_dns { ACME_DNS_NONE, ACME_DNS_CLOUDFLARE, ACME_DNS_RFC2136, ACME_DNS_EXEC };
-
-struct conf_issuer { /* an ACME authority and the account there */
-	struct str name;
-	struct str directory; /* URL */
-	struct str ca;        /* path, PEM: whom to trust as that server; "": the system's */
-	struct str email;
-	bool agree;                  /* to the authority's terms of service */
-	struct str eab_kid, eab_key; /* external account; "": none */
-	uint32_t challenge;          /* enum conf_acme_challenge */
-	uint32_t key;                /* enum conf_acme_key, of certificates */
-	uint64_t renew_before;       /* 30d, at most a third of the lifetime */
-	uint32_t dns;                /* enum conf_acme_dns */
-	struct str cloudflare_token, cloudflare_api;
-	struct str rfc2136_key_name, rfc2136_key, rfc2136_algorithm, rfc2136_zone;
-	struct net_addr rfc2136_server;
-	struct str rfc2136_server_text;
-	struct conf_list dns_exec;
-	struct str dns_user;
-	uint64_t dns_wait;    /* for a record to be seen everywhere */
-	struct str dns_check; /* resolver asked whether it is there; "": only dns_wait */
-	struct net_addr dns_check_address;
-};
+/* --- listeners ------------------------------------------------------------------------------ */
 
 struct conf_http2 {
 	bool on;
@@ -153,8 +59,6 @@ struct conf_sni_route {
 };
 
 enum conf_protocol { PROTOCOL_HTTP, PROTOCOL_TCP, PROTOCOL_UDP };
-enum conf_pool_protocol { POOL_HTTP1, POOL_H2 };
-enum conf_send_proxy { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
 
 struct conf_error_page { /* the user's own page for a status */
 	uint32_t status;
@@ -204,6 +108,8 @@ struct conf_listener {
 /* The pool of a TCP listener's connection whose ClientHello names that host ("": none): by the
  * exact name, else the longest wildcard, else `to`; CONF_NO_POOL where that is not set. */
 uint32_t conf_sni_pool(const struct conf_listener *l, struct str host);
+
+/* --- routes and pools ----------------------------------------------------------------------- */
 
 struct conf_match_header {
 	struct str name;
@@ -322,6 +228,9 @@ struct conf_server {
 	uint32_t max_connections; /* 0: the pool's */
 };
 
+enum conf_pool_protocol { POOL_HTTP1, POOL_H2 };
+enum conf_send_proxy { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
+
 struct conf_pool {
 	struct str name;
 	uint32_t slot;
@@ -354,69 +263,7 @@ struct conf_node { /* a machine that shares the file */
 	struct net_addr ip; /* port 0 */
 };
 
-/* --- virtual IPs ---------------------------------------------------------------------------- */
-
-/* What must be well for a node to be preferred. */
-enum conf_condition {
-	CONDITION_PROXY,     /* "proxy": the role accepts and answers */
-	CONDITION_POOL,      /* "pool.NAME": at least `min` of its servers are in service */
-	CONDITION_CHECK,     /* "check.NAME": a check of the map `checks` */
-	CONDITION_INTERFACE, /* "interface.NAME": there, up, with a carrier */
-	CONDITION_GATEWAY,   /* "gateway": the default gateway answers */
-};
-
-struct conf_track {
-	struct str name;   /* as configured: "pool.web" */
-	uint32_t kind;     /* enum conf_condition */
-	struct str object; /* "web" of "pool.web"; "" for proxy and gateway */
-	uint32_t index;    /* in conf->pools or conf->checks */
-	uint32_t min;      /* pools: 1 */
-	uint32_t weight;   /* taken from the priority on failure; 0: the low band instead */
-};
-
-struct conf_vip_address {
-	struct str text;    /* "10.77.0.100/24" */
-	struct net_addr ip; /* port 0 */
-	uint32_t prefix;    /* length; without "/": 32 or 128 */
-	bool derived;       /* the link-local one that IPv6 needs first and the file did not give */
-};
-
-struct conf_vip_node {
-	struct str name;
-	uint32_t node;     /* index in conf->nodes */
-	uint32_t priority; /* 1 … 254 */
-};
-
-struct conf_notify { /* told of each transition, in order */
-	struct conf_list exec;
-	struct str user;    /* of exec; "": the roles' user */
-	uint64_t timeout;   /* of one call, 10s */
-	struct str webhook; /* URL; "": none */
-};
-
-struct conf_vip {
-	struct str name;
-	const struct conf_vip_address *addresses; /* all of one family */
-	uint32_t naddresses;
-	struct str interface;
-	uint32_t router_id;                /* 1 … 255 */
-	uint32_t version;                  /* 2 or 3 */
-	uint64_t advertise;                /* whole centiseconds; whole seconds with version 2 */
-	const struct conf_vip_node *nodes; /* by name */
-	uint32_t nnodes;
-	bool preempt;
-	uint64_t preempt_delay; /* with preempt: so long a well node waits before it takes over */
-	bool unicast_peers;     /* to the addresses of the other nodes, instead of multicast */
-	bool plain_checksum;    /* version 3, IPv4: without the pseudo-header, as RFC 9568 says */
-	bool virtual_mac;       /* addresses on a macvlan with the MAC of the RFC */
-	struct str password;    /* version 2; at most 8 characters; "": none */
-	struct str group;       /* sync group; "": none */
-	uint64_t
-	    handover; /* established connections are kept so long after a planned one; 0: not */
-	const struct conf_track *track;
-	uint32_t ntrack;
-	struct conf_notify notify;
-};
+/* --- all of it ------------------------------------------------------------------------------ */
 
 /* What drills may show before they count as failed. UINT64_MAX: not set. */
 struct conf_slo_limits {
