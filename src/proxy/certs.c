@@ -52,12 +52,20 @@ static unsigned version(uint32_t v)
 	return v == TLS_1_2 ? TLS1_2_VERSION : TLS1_3_VERSION;
 }
 
+static uint64_t mix(uint64_t h, struct str s)
+{
+	return hash_mix(hash_bytes(h, s.s, s.len) + s.len + 1);
+}
+
 static struct tls_rule rule(const struct certs *c, const struct conf_client_certs *clients)
 {
+	const bool off = clients->mode == CLIENT_CERTS_OFF;
+
 	return (struct tls_rule){
 		.mode = clients->mode,
 		.ca = store_file(c->store, clients->ca),
 		.crl = clients->crl.len > 0 ? store_file(c->store, clients->crl) : STR_NONE,
+		.id = off ? 0 : mix(mix(clients->mode, clients->ca), clients->crl) | 1,
 	};
 }
 
@@ -126,11 +134,6 @@ struct tls_client *certs_pool(const struct certs *c, const struct conf_pool_tls 
 		return NULL;
 	}
 	return tls_client_new(&o, why, why_size);
-}
-
-static uint64_t mix(uint64_t h, struct str s)
-{
-	return hash_mix(hash_bytes(h, s.s, s.len) + s.len + 1);
 }
 
 uint64_t certs_pool_key(const struct certs *c, const struct conf_pool_tls *tls)

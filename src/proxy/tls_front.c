@@ -99,7 +99,5 @@ bool tls_front_serves(const struct client *c, struct str host)
 {
 	const struct tls_server *s = c->listener->tls;
 
-	if (s == NULL || !tls_server_has_rules(s))
-		return true;
-	return tls_server_rule(s, http_host_name(host)) == tls_rule_of(&c->s);
+	return s == NULL || tls_server_rule(s, http_host_name(host)) == tls_rule_of(&c->s);
 }

@@ -338,14 +338,9 @@ uint64_t tls_server_rule(const struct tls_server *server, struct str host)
 	return tls_rule_find(server, host)->id;
 }
 
-bool tls_server_has_rules(const struct tls_server *server)
-{
-	return server->nrules > 1;
-}
-
 uint64_t tls_rule_of(const struct stream *s)
 {
-	return ((const struct tls *)s->layer_data)->rule;
+	return s->layer != NULL ? ((const struct tls *)s->layer_data)->rule : 0;
 }
 
 struct str tls_asked_name(const struct stream *s)

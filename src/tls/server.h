@@ -18,6 +18,7 @@ struct tls_rule {       /* what a client has to show */
 	unsigned mode;  /* enum tls_client_certs */
 	struct str ca;  /* PEM */
 	struct str crl; /* PEM; empty: none */
+	uint64_t id;    /* the same while it says the same, whatever its files hold; off: 0 */
 };
 
 struct tls_host_rule {
@@ -58,12 +59,11 @@ void tls_server_free(struct tls_server *s);
 /* As tls_accept, with the certificate that the client's name asks for. */
 int tls_server_accept(struct tls_server *server, struct stream *s, struct str early);
 
-/* Which rule for clients' certificates holds for a host of that server, and which one a connection
- * has been held to. A request for a host with another one than its connection's is misdirected. */
+/* The id of the rule for clients' certificates that holds for a host of that server, and of the one
+ * that a connection has been held to; 0 on a stream in clear text. A request for a host with
+ * another one than its connection's is misdirected. */
 uint64_t tls_server_rule(const struct tls_server *server, struct str host);
 uint64_t tls_rule_of(const struct stream *s);
-/* Whether any host has a rule of its own. */
-bool tls_server_has_rules(const struct tls_server *server);
 /* The host that this ClientHello named, in lower case and without a dot at its end; empty: none. A
  * resumed session does not count: OpenSSL tells of the name that it was begun with (TLS 1.2). */
 struct str tls_asked_name(const struct stream *s);

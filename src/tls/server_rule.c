@@ -42,7 +42,6 @@ static int set_context(struct tls_rule_set *r, struct str listener, const struct
 		ok = EVP_DigestFinal_ex(md, r->context, NULL) == 1;
 	}
 	EVP_MD_CTX_free(md);
-	memcpy(&r->id, r->context, sizeof(r->id));
 	return ok ? OK : ERR_NOMEM;
 }
 
@@ -92,6 +91,7 @@ static int make(struct tls_rule_set *r, struct str listener, const struct tls_ru
 	char text[160];
 
 	r->mode = rule->mode;
+	r->id = rule->id;
 	if (err != OK || rule->mode == TLS_CLIENTS_OFF)
 		return err;
 	r->store = X509_STORE_new();

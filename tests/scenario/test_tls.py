@@ -15,7 +15,7 @@ import pytest
 
 from conftest import free_port, simple, wait_for
 from pki import Authority, TlsServer
-from wire import Conn, http
+from wire import Closed, Conn, http
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +259,44 @@ def test_client_certificate_required(node, whoami, ca, certs, tmp_path):
             assert got["x-client-verify"] == ["success"]
             assert c.get(host="x.w.test").status == 421
     wait_for(lambda: "peer did not return a certificate" in n.log)
+
+
+def test_open_connections_when_rules_change(node, whoami, ca, certs, tmp_path):
+    """A new rule holds for them as well: 421; new contents of its files do not end them."""
+    crl = str(tmp_path / "list.crl")
+    shutil.copy(ca.crl(), crl)
+    rule = {"client_certificates": {"mode": "require", "ca": ca.cert, "crl": crl}}
+    conf, _, https = conf_of(whoami(), certs["shop"], certs["wild"], hosts={"admin.w.test": rule})
+    tls = conf["listeners"]["https"].pop("tls")
+    n = node(conf)
+
+    def status(c, host):
+        c.request("GET", "/", host=host)
+        return c.recv_response("GET").status
+    with Conn(https) as c: # begun in clear text
+        assert status(c, "admin.w.test") == 200
+        conf["listeners"]["https"]["tls"] = tls
+        assert n.reload(conf).returncode == 0
+        assert status(c, "shop.test") == 200
+        assert status(c, "admin.w.test") == 421
+    with TlsConn(https, ca.context(certs["gone"]), "admin.w.test") as c:
+        assert status(c, "admin.w.test") == 200
+        shutil.copy(ca.crl(certs["gone"][0]), crl + ".new")
+        os.rename(crl + ".new", crl)
+
+        def refused():
+            try:
+                with TlsConn(https, ca.context(certs["gone"]), "admin.w.test") as other:
+                    return status(other, "admin.w.test") != 200
+            except (OSError, Closed):
+                return True
+        wait_for(refused, what="the new list")
+        assert status(c, "admin.w.test") == 200
+    with TlsConn(https, ca.context()) as c:
+        assert status(c, "shop.test") == 200
+        tls.update(rule)
+        assert n.reload(conf).returncode == 0
+        assert status(c, "shop.test") == 421
 
 
 # --- certificates that change ---------------------------------------------------------------------
