@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "core/handover.h"
 #include "core/parent.h"
 #include "core/spawn.h"
 #include "net/sock.h"

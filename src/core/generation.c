@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "core/handover.h"
 #include "core/logsink.h"
 #include "core/parent.h"
 #include "net/ping.h"
