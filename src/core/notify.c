@@ -42,8 +42,8 @@ static void send_state(const char *state, const char *status)
 
 	buf_adds(&b, state);
 	if (status)
-		buf_printf(&b, "%sSTATUS=%s", b.len > 0 ? "\n" : "", status);
-	if (!b.failed && b.len > 0)
+		buf_printf(&b, "\nSTATUS=%s", status);
+	if (!b.failed)
 		send_text(&b);
 	buf_free(&b);
 }
@@ -68,11 +68,6 @@ void notify_reloading(void)
 void notify_stopping(const char *status)
 {
 	send_state("STOPPING=1", status);
-}
-
-void notify_status(const char *status)
-{
-	send_state("", status);
 }
 
 void notify_watchdog(void)

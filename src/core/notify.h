@@ -10,7 +10,6 @@
 void notify_ready(const char *status);
 void notify_reloading(void);
 void notify_stopping(const char *status);
-void notify_status(const char *status);
 void notify_watchdog(void);
 /* How often notify_watchdog is to be called, ns; 0: never. Half of WATCHDOG_USEC. */
 uint64_t notify_watchdog_interval(void);

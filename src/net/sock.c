@@ -299,11 +299,6 @@ void net_local_addr(int fd, struct net_addr *ret)
 	get_name(getsockname, fd, ret);
 }
 
-void net_peer_addr(int fd, struct net_addr *ret)
-{
-	get_name(getpeername, fd, ret);
-}
-
 void net_close_reset(int fd)
 {
 	const struct linger now = { .l_onoff = 1, .l_linger = 0 };

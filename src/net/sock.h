@@ -40,7 +40,6 @@ int net_connect_udp(const struct net_addr *a);
  * memory), ERR_SYSTEM. */
 int net_accept(int fd, struct net_addr *ret_peer);
 void net_local_addr(int fd, struct net_addr *ret);
-void net_peer_addr(int fd, struct net_addr *ret);
 
 /* Closes with a reset (SO_LINGER 0): leaves no TIME_WAIT. */
 void net_close_reset(int fd);

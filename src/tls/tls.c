@@ -279,13 +279,6 @@ bool tls_heard(const struct stream *s)
 	return t != NULL && t->heard;
 }
 
-bool tls_done(const struct stream *s)
-{
-	const struct tls *t = tls_of(s);
-
-	return t != NULL && t->done;
-}
-
 const char *tls_why(const struct stream *s)
 {
 	const struct tls *t = tls_of(s);

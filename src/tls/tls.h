@@ -49,7 +49,6 @@ void tls_session_free(struct tls_session *session);
 /* Goes on with the handshake on each event until it is done. OK: done; ERR_AGAIN; ERR_CLOSED,
  * ERR_SYSTEM, ERR_REFUSED: it failed, tls_why() tells people why. */
 int tls_handshake(struct stream *s);
-bool tls_done(const struct stream *s);
 /* Whether anything came: who only connects has not failed. */
 bool tls_heard(const struct stream *s);
 /* The other side waits for nothing more: closing it says no farewell. */

@@ -86,12 +86,8 @@ static void tells_the_rest(void **state)
 	(void)state;
 	notify_stopping("bye");
 	assert_string_equal(told(), "STOPPING=1\nSTATUS=bye");
-	notify_status("well");
-	assert_string_equal(told(), "STATUS=well");
 	notify_watchdog();
 	assert_string_equal(told(), "WATCHDOG=1");
-	notify_status(NULL);
-	assert_string_equal(told(), "");
 }
 
 static void abstract_names_work(void **state)
