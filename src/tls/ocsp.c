@@ -14,8 +14,7 @@ static X509 *certificate(const struct store_cert *c, uint32_t i)
 	return at ? d2i_X509(NULL, &at, (long)c->chain[i].len) : NULL;
 }
 
-/* The part of the answer that is about the leaf: by issuer and serial number where the issuer is
- * known, else by the number alone. */
+/* The part of the answer that is about the leaf, by issuer and serial number. */
 static OCSP_SINGLERESP *about(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer)
 {
 	for (int i = 0; i < OCSP_resp_count(basic); i++) {
@@ -29,7 +28,7 @@ static OCSP_SINGLERESP *about(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer)
 		if (OCSP_id_get0_info(NULL, &hash, NULL, &serial, id) != 1)
 			continue;
 		same = ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(leaf)) == 0;
-		if (same && issuer) {
+		if (same) {
 			want = OCSP_cert_to_id(EVP_get_digestbyobj(hash), leaf, issuer);
 			same = want && OCSP_id_cmp(want, id) == 0;
 			OCSP_CERTID_free(want);
@@ -40,17 +39,19 @@ static OCSP_SINGLERESP *about(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer)
 	return NULL;
 }
 
-/* RFC 6960 4.2.2.2: signed by the issuer itself or by whom it has appointed. */
-static bool is_signed(OCSP_BASICRESP *basic, X509 *issuer)
+/* RFC 6960 4.2.2.2: signed by the issuer itself or by whom it has appointed, for this time. */
+static bool is_signed(OCSP_BASICRESP *basic, X509 *issuer, uint64_t now)
 {
 	STACK_OF(X509) *signers = sk_X509_new_null();
 	X509_STORE *store = X509_STORE_new();
 	bool well = signers && store && sk_X509_push(signers, issuer) > 0 &&
 	            X509_STORE_add_cert(store, issuer) == 1 &&
-	            X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN |
-	                                            X509_V_FLAG_NO_CHECK_TIME) == 1 &&
-	            OCSP_basic_verify(basic, signers, store, 0) == 1;
+	            X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1;
 
+	if (well) {
+		X509_VERIFY_PARAM_set_time(X509_STORE_get0_param(store), (time_t)now);
+		well = OCSP_basic_verify(basic, signers, store, 0) == 1;
+	}
 	sk_X509_free(signers);
 	X509_STORE_free(store);
 	return well;
@@ -82,17 +83,26 @@ static int check_single(OCSP_SINGLERESP *single, uint64_t now, uint64_t *ret_unt
 static int check(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer, uint64_t now, uint64_t *ret_until,
                  char *why, size_t why_size)
 {
-	OCSP_SINGLERESP *single = about(basic, leaf, issuer);
+	OCSP_SINGLERESP *single = issuer ? about(basic, leaf, issuer) : NULL;
+	int err;
 
+	if (!issuer) {
+		snprintf(
+		    why, why_size,
+		    "nobody can tell who has signed it: the certificate's issuer is not in its "
+		    "chain");
+		return ERR_REFUSED;
+	}
 	if (!single) {
 		snprintf(why, why_size, "it is about another certificate");
 		return ERR_REFUSED;
 	}
-	if (issuer && !is_signed(basic, issuer)) {
+	err = check_single(single, now, ret_until, why, why_size);
+	if (err == OK && !is_signed(basic, issuer, now)) {
 		snprintf(why, why_size, "the certificate's issuer has not signed it");
-		return ERR_REFUSED;
+		err = ERR_REFUSED;
 	}
-	return check_single(single, now, ret_until, why, why_size);
+	return err;
 }
 
 int cert_ocsp(struct str der, const struct store_cert *c, uint64_t now, uint64_t *ret_until,

@@ -276,6 +276,7 @@ static struct str answer(struct str about, struct str key, int status, uint64_t 
 {
 	OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
 	X509 *x = x509(about), *issuer = x509(ca);
+	X509 *signer = x509(str_eq(key, other_key) ? other : ca);
 	OCSP_CERTID *id = OCSP_cert_to_id(EVP_sha1(), x, issuer);
 	ASN1_TIME *this = ASN1_TIME_set(NULL, (time_t)from);
 	ASN1_TIME *next = ASN1_TIME_set(NULL, (time_t)until);
@@ -288,7 +289,7 @@ static struct str answer(struct str about, struct str key, int status, uint64_t 
 
 	OCSP_basic_add1_status(basic, id, status, 0,
 	                       status == V_OCSP_CERTSTATUS_REVOKED ? this : NULL, this, next);
-	OCSP_basic_sign(basic, issuer, pkey, EVP_sha256(), NULL, 0);
+	OCSP_basic_sign(basic, signer, pkey, EVP_sha256(), NULL, 0);
 	r = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
 	len = i2d_OCSP_RESPONSE(r, &der);
 	s = arena_str(&arena, str_n((char *)der, (size_t)len));
@@ -302,6 +303,7 @@ static struct str answer(struct str about, struct str key, int status, uint64_t 
 	BIO_free(bio);
 	X509_free(x);
 	X509_free(issuer);
+	X509_free(signer);
 	return s;
 }
 
@@ -316,7 +318,12 @@ static void test_ocsp(void **state)
 	assert_int_equal(parse(leaf, leaf_key, &alone), OK);
 	assert_int_equal(cert_ocsp(good, &c, NOW + 5, &until, why, sizeof(why)), OK);
 	assert_int_equal(until, NOW + 1000);
-	assert_int_equal(cert_ocsp(good, &alone, NOW + 5, &until, why, sizeof(why)), OK);
+	assert_int_equal(cert_ocsp(good, &alone, NOW + 5, &until, why, sizeof(why)), ERR_REFUSED);
+	assert_non_null(strstr(why, "is not in its chain"));
+	assert_int_equal(cert_ocsp(answer(leaf, other_key, V_OCSP_CERTSTATUS_GOOD, NOW, NOW + 9),
+	                           &c, NOW, &until, why, sizeof(why)),
+	                 ERR_REFUSED);
+	assert_string_equal(why, "the certificate's issuer has not signed it");
 	assert_int_equal(cert_ocsp(good, &c, NOW + 1000, &until, why, sizeof(why)), ERR_TIMEOUT);
 	assert_string_equal(why, "it is outdated");
 	assert_int_equal(cert_ocsp(good, &c, NOW - 1000, &until, why, sizeof(why)), ERR_TIMEOUT);
