@@ -2,6 +2,7 @@
 /* Headers of the PROXY protocol; see proxy_header.h. Quoted sections are those of its document. */
 #include "net/proxy_header.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "base/check.h"
@@ -243,16 +244,25 @@ ssize_t proxy_header_read(const void *data, size_t len, struct proxy_header *ret
 
 /* --- writing -------------------------------------------------------------------------------- */
 
+static const void *bytes_of(const struct net_addr *a)
+{
+	return a->sa.sa_family == AF_INET ? (const void *)&a->in.sin_addr
+	                                  : (const void *)&a->in6.sin6_addr;
+}
+
 static size_t write_v1(const struct net_addr *s, const struct net_addr *d, char *out)
 {
-	char from[NET_ADDR_TEXT], to[NET_ADDR_TEXT];
+	char from[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
 	const int family = s->sa.sa_family;
 
 	if (family != d->sa.sa_family || (family != AF_INET && family != AF_INET6))
 		return (size_t)snprintf(out, PROXY_HEADER_OUT, "PROXY UNKNOWN\r\n");
+	/* An address alone: a zone (RFC 4007, 11) means nothing elsewhere. */
+	inet_ntop(family, bytes_of(s), from, sizeof(from));
+	inet_ntop(family, bytes_of(d), to, sizeof(to));
 	return (size_t)snprintf(out, PROXY_HEADER_OUT, "PROXY TCP%c %s %s %u %u\r\n",
-	                        family == AF_INET ? '4' : '6', net_addr_host(s, from),
-	                        net_addr_host(d, to), net_addr_port(s), net_addr_port(d));
+	                        family == AF_INET ? '4' : '6', from, to, net_addr_port(s),
+	                        net_addr_port(d));
 }
 
 static size_t write_v2(const struct net_addr *s, const struct net_addr *d, char *out)
@@ -298,10 +308,27 @@ static struct net_addr unmapped(const struct net_addr *a)
 	return r;
 }
 
+/* And where the other end is of IPv6, it is told as IPv6, too. */
+static struct net_addr mapped(const struct net_addr *a)
+{
+	struct net_addr r = { .in6 = { .sin6_family = AF_INET6 }, .len = sizeof(r.in6) };
+
+	if (a->sa.sa_family != AF_INET)
+		return *a;
+	memset(r.in6.sin6_addr.s6_addr + 10, 0xff, 2);
+	memcpy(r.in6.sin6_addr.s6_addr + 12, &a->in.sin_addr, 4);
+	r.in6.sin6_port = a->in.sin_port;
+	return r;
+}
+
 size_t proxy_header_write(unsigned version, const struct net_addr *source,
                           const struct net_addr *destination, char out[PROXY_HEADER_OUT])
 {
-	const struct net_addr s = unmapped(source), d = unmapped(destination);
+	struct net_addr s = unmapped(source), d = unmapped(destination);
 
+	if (s.sa.sa_family == AF_INET6 || d.sa.sa_family == AF_INET6) {
+		s = mapped(&s);
+		d = mapped(&d);
+	}
 	return version == 1 ? write_v1(&s, &d, out) : write_v2(&s, &d, out);
 }

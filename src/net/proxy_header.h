@@ -26,8 +26,8 @@ struct proxy_header {
 ssize_t proxy_header_read(const void *data, size_t len, struct proxy_header *ret,
                           const char **ret_why);
 
-/* Writes a header of version 1 or 2; the addresses of one that has none, or of two families, are
- * not told (UNKNOWN, LOCAL). Returns its length. */
+/* Writes a header of version 1 or 2; what is no address of IP is not told (UNKNOWN, LOCAL). Returns
+ * its length. */
 size_t proxy_header_write(unsigned version, const struct net_addr *source,
                           const struct net_addr *destination, char out[PROXY_HEADER_OUT]);
 

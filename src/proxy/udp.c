@@ -49,6 +49,7 @@ static void note_key(struct udp_batch *b, unsigned i, struct udp_key *key)
 	} else {
 		memcpy(key->client, &b->name[i].in6.sin6_addr, 16);
 		key->port = b->name[i].in6.sin6_port;
+		key->scope = b->name[i].in6.sin6_scope_id; /* of a link-local one */
 	}
 	note_to(&b->m[i].msg_hdr, key);
 }
