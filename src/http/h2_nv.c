@@ -42,28 +42,29 @@ size_t h2_text_response_nv(const struct http_head *h, char status[4], nghttp2_nv
 
 size_t h2_text_request_nv(const struct http_head *h, struct str scheme, nghttp2_nv *nva)
 {
-	const struct http_field *upgrade = h->upgrade ? http_field(h, HTTP_FIELD_UPGRADE) : NULL;
+	const bool upgrade = h->upgrade;
 	size_t n = 0;
 	unsigned i;
 
-	put(&nva[n++], STR(":method"), upgrade != NULL ? STR("CONNECT") : h->method_text);
+	put(&nva[n++], STR(":method"), upgrade ? STR("CONNECT") : h->method_text);
 	put(&nva[n++], STR(":scheme"), scheme);
 	if (h->host.len > 0) /* RFC 9113, 8.3.1: never empty */
 		put(&nva[n++], STR(":authority"), h->host);
 	put(&nva[n++], STR(":path"), h->target);
-	if (upgrade != NULL) /* RFC 8441, 5 */
-		put(&nva[n++], STR(":protocol"), upgrade->value);
+	if (upgrade) /* RFC 8441, 5 */
+		put(&nva[n++], STR(":protocol"), STR("websocket"));
 	for (i = 0; i < h->nfields; i++) {
 		const struct http_field *f = &h->fields[i];
 
 		if (f->id == HTTP_FIELD_HOST || (f->hop && f->id != HTTP_FIELD_TRAILER))
 			continue;
-		if (upgrade != NULL && http_same(f->name, STR("sec-websocket-key")))
+		if (upgrade && http_same(f->name, STR("sec-websocket-key")))
 			continue;
 		put(&nva[n++], f->name, f->value);
 	}
 	/* Trailers of the response are passed on: gRPC servers insist on being told. */
-	put(&nva[n++], STR("te"), STR("trailers"));
+	if (!upgrade)
+		put(&nva[n++], STR("te"), STR("trailers"));
 	return n;
 }
 

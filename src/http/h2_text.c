@@ -40,9 +40,14 @@ void h2_text_begin(struct h2_text *t, enum h2_text_kind kind, char *out, size_t 
 		               .begun = kind == H2_TEXT_TRAILERS };
 }
 
-void h2_text_websocket(struct h2_text *t, const char key[H2_TEXT_KEY_LEN])
+void h2_text_websocket(struct h2_text *t, const char key[WEBSOCKET_KEY_LEN])
 {
 	t->key = key;
+}
+
+void h2_text_accept(struct h2_text *t, const char accept[WEBSOCKET_ACCEPT_LEN])
+{
+	t->accept = accept;
 }
 
 void h2_text_move(struct h2_text *t, char *out, size_t size)
@@ -231,6 +236,18 @@ static enum h2_fault begin_request(struct h2_text *t)
 	return t->host ? add_line(t, STR("host"), authority) : H2_FAULT_NONE;
 }
 
+/* RFC 8441, 5: what HTTP/1.1 says where HTTP/2 says 200. */
+static enum h2_fault begin_upgraded(struct h2_text *t)
+{
+	enum h2_fault fault = add_text(t, STR("HTTP/1.1 101 Switching Protocols\r\n"
+	                                      "connection: upgrade\r\nupgrade: websocket\r\n"));
+
+	t->extended = true;
+	return fault != H2_FAULT_NONE ? fault
+	                              : add_line(t, STR("sec-websocket-accept"),
+	                                         str_n(t->accept, WEBSOCKET_ACCEPT_LEN));
+}
+
 static enum h2_fault begin_response(struct h2_text *t)
 {
 	const struct str status = t->pseudo[H2_STATUS];
@@ -248,6 +265,8 @@ static enum h2_fault begin_response(struct h2_text *t)
 	}
 	if (t->status == 101) /* RFC 9113, 8.6: there is no such thing here */
 		return H2_FAULT_BAD_STATUS;
+	if (t->accept != NULL && t->status / 100 == 2)
+		return begin_upgraded(t);
 	text = str_from(http_status_text(t->status));
 	if (!has_room(t, text.len + 15))
 		return H2_FAULT_TOO_LARGE;
@@ -335,6 +354,8 @@ static enum h2_fault take_length(struct h2_text *t, struct str name, struct str 
 
 	if (t->kind == H2_TEXT_TRAILERS)
 		return H2_FAULT_NONE; /* about framing: left out (RFC 9110, 6.5.1) */
+	if (t->kind == H2_TEXT_RESPONSE && t->extended)
+		return H2_FAULT_NONE; /* a tunnel has none: ignored (RFC 9110, 9.3.6) */
 	if (t->sized || t->extended || value.len == 0 || value.len > 18)
 		return H2_FAULT_BAD_LENGTH;
 	for (i = 0; i < value.len; i++) {
@@ -425,6 +446,10 @@ static enum h2_fault take_regular(struct h2_text *t, struct str name, struct str
 		if (IS("sec-websocket-key") && t->extended) /* RFC 8441, 5: not used */
 			return H2_FAULT_NONE;
 		break;
+	case 20:
+		if (IS("sec-websocket-accept") && t->extended) /* nor this */
+			return H2_FAULT_NONE;
+		break;
 	default:
 		break;
 	}
@@ -473,7 +498,7 @@ static enum h2_fault end_request(struct h2_text *t, bool end)
 		fault = add_text(t, STR("connection: upgrade\r\nupgrade: websocket\r\n"));
 		if (fault == H2_FAULT_NONE)
 			fault =
-			    add_line(t, STR("sec-websocket-key"), str_n(t->key, H2_TEXT_KEY_LEN));
+			    add_line(t, STR("sec-websocket-key"), str_n(t->key, WEBSOCKET_KEY_LEN));
 	} else if (!end && !t->sized && !t->connect) {
 		fault = add_text(t, STR("transfer-encoding: chunked\r\n"));
 	}

@@ -11,6 +11,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "http/http.h"
+#include "http/websocket.h"
 
 /*
  * Why a head was refused. A row: name, status to answer a request with (0: it is malformed, a
@@ -65,7 +66,6 @@ enum h2_pseudo { H2_METHOD, H2_SCHEME, H2_AUTHORITY, H2_PATH, H2_PROTOCOL, H2_ST
 
 /* Memory that a text of at most max bytes needs in the making. */
 #define H2_TEXT_ROOM(max) (2 * (size_t)(max) + 256)
-#define H2_TEXT_KEY_LEN   24 /* of a Sec-WebSocket-Key: 16 bytes in Base64 */
 
 /* A text in the making. */
 struct h2_text {
@@ -76,21 +76,22 @@ struct h2_text {
 	uint32_t limit; /* bytes of the text */
 	uint32_t max_fields;
 	uint32_t fields;
-	uint32_t cookie; /* where the line of cookies ends, before its CRLF; 0: none yet */
-	uint8_t kind;    /* enum h2_text_kind */
-	uint8_t fault;   /* enum h2_fault: the first one; the rest is not looked at then */
-	uint8_t missing; /* enum h2_fault: what the first line lacks; names go on being judged */
-	uint8_t seen;    /* bit n: pseudo-header field n */
-	bool begun;      /* the first line is written: no more pseudo-header fields */
-	bool host;       /* a Host line is written */
-	bool hosted;     /* a Host field came */
-	bool sized;      /* there is a Content-Length */
-	bool extended;   /* CONNECT with :protocol (RFC 8441) */
-	bool connect;    /* CONNECT without */
-	bool may_extend; /* SETTINGS_ENABLE_CONNECT_PROTOCOL was sent */
-	uint64_t length; /* of the Content-Length */
-	unsigned status; /* of a response */
-	const char *key; /* H2_TEXT_KEY_LEN bytes for extended CONNECT; NULL: not offered */
+	uint32_t cookie;    /* where the line of cookies ends, before its CRLF; 0: none yet */
+	uint8_t kind;       /* enum h2_text_kind */
+	uint8_t fault;      /* enum h2_fault: the first one; the rest is not looked at then */
+	uint8_t missing;    /* enum h2_fault: what the first line lacks; names go on being judged */
+	uint8_t seen;       /* bit n: pseudo-header field n */
+	bool begun;         /* the first line is written: no more pseudo-header fields */
+	bool host;          /* a Host line is written */
+	bool hosted;        /* a Host field came */
+	bool sized;         /* there is a Content-Length */
+	bool extended;      /* CONNECT with :protocol (RFC 8441), or the answer that grants it */
+	bool connect;       /* CONNECT without */
+	bool may_extend;    /* SETTINGS_ENABLE_CONNECT_PROTOCOL was sent */
+	uint64_t length;    /* of the Content-Length */
+	unsigned status;    /* of a response */
+	const char *key;    /* WEBSOCKET_KEY_LEN bytes for extended CONNECT; NULL: not offered */
+	const char *accept; /* WEBSOCKET_ACCEPT_LEN bytes for the answer to one; NULL: none */
 	struct str pseudo[H2_PSEUDOS]; /* at the end of `out` */
 };
 
@@ -100,7 +101,10 @@ void h2_text_begin(struct h2_text *t, enum h2_text_kind kind, char *out, size_t 
                    const struct http_limits *limits);
 /* For requests: extended CONNECT is offered, and becomes an Upgrade with this key, which must live
  * as long as t is being written. */
-void h2_text_websocket(struct h2_text *t, const char key[H2_TEXT_KEY_LEN]);
+void h2_text_websocket(struct h2_text *t, const char key[WEBSOCKET_KEY_LEN]);
+/* For responses: to an extended CONNECT, whose Upgrade had the key that this accepts; a successful
+ * one becomes a 101 (t->extended, and t->status as it came). As above. */
+void h2_text_accept(struct h2_text *t, const char accept[WEBSOCKET_ACCEPT_LEN]);
 /* The next field, in the order in which they came. Returns t->fault. */
 enum h2_fault h2_text_field(struct h2_text *t, struct str name, struct str value);
 /* All are there; end: so is the whole message (END_STREAM). H2_FAULT_NONE: the text is out[0 …

@@ -3,10 +3,10 @@
  * Connections that leave HTTP: `Upgrade: echo` sends every byte back; `Upgrade: websocket` (RFC
  * 6455) sends every message back, piece by piece as it comes.
  */
-#include <openssl/evp.h>
 #include <stdio.h>
 
 #include "base/check.h"
+#include "http/websocket.h"
 #include "lab/whoami_impl.h"
 
 #define WS_FIN   0x80
@@ -14,23 +14,6 @@
 #define WS_CLOSE 0x8
 #define WS_PING  0x9
 #define WS_PONG  0xa
-
-/* RFC 6455, 4.2.2, 5.4 */
-static bool accept_value(struct str key, char out[64])
-{
-	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-	unsigned char text[64], sum[EVP_MAX_MD_SIZE];
-	unsigned len;
-
-	if (key.len != 24)
-		return false;
-	memcpy(text, key.s, 24);
-	memcpy(text + 24, guid, sizeof(guid) - 1);
-	if (EVP_Digest(text, 24 + sizeof(guid) - 1, sum, &len, EVP_sha1(), NULL) != 1)
-		return false;
-	EVP_EncodeBlock((unsigned char *)out, sum, (int)len);
-	return true;
-}
 
 static void refuse(struct whoami_conn *c, const struct http_head *h, unsigned status,
                    const char *why)
@@ -42,8 +25,8 @@ static void refuse(struct whoami_conn *c, const struct http_head *h, unsigned st
 
 void whoami_upgrade(struct whoami_conn *c, const struct http_head *h, struct str rest)
 {
-	const struct http_field *f = http_field_named(h, STR("sec-websocket-key"));
-	char extra[192], accept[64];
+	const struct str key = websocket_key(h);
+	char extra[192], accept[WEBSOCKET_ACCEPT_LEN + 1] = "";
 	bool echo, websocket;
 	struct str to;
 
@@ -59,10 +42,12 @@ void whoami_upgrade(struct whoami_conn *c, const struct http_head *h, struct str
 		refuse(c, h, 400, "only echo and websocket");
 		return;
 	}
-	if (websocket && (h->method != HTTP_GET || !f || !accept_value(f->value, accept))) {
+	if (websocket && (h->method != HTTP_GET || key.len == 0)) {
 		refuse(c, h, 400, "GET with a Sec-WebSocket-Key of 16 bytes in base64");
 		return;
 	}
+	if (websocket)
+		websocket_accept(key.s, accept);
 	c->close = false;
 	snprintf(extra, sizeof(extra), "Connection: Upgrade\r\nUpgrade: %s\r\n%s%s%s",
 	         echo ? "echo" : "websocket", websocket ? "Sec-WebSocket-Accept: " : "",

@@ -109,15 +109,20 @@ static const char *fail_words(const struct server *s, enum fail_why why)
 	return why == FAIL_TLS ? s->tls_why : fail_text(why);
 }
 
+/* What the client is told when it was the last failure. */
+static unsigned fail_status(enum fail_why why)
+{
+	return why == FAIL_TIMEOUT || why == FAIL_CONNECT_TIMEOUT ? 504
+	       : why == FAIL_WEBSOCKET                            ? 501
+	                                                          : 502;
+}
+
 static void no_server(struct exchange *x)
 {
 	char why[256];
 
 	if (x->ntried > 0) {
-		exchange_fail(x,
-		              x->last_fail == FAIL_TIMEOUT || x->last_fail == FAIL_CONNECT_TIMEOUT
-		                  ? 504
-		                  : 502,
+		exchange_fail(x, fail_status((enum fail_why)x->last_fail),
 		              "no other server in pool %s after %u attempts: %s",
 		              x->pool->conf->name.s, x->attempts,
 		              fail_words(x->tried[x->ntried - 1], (enum fail_why)x->last_fail));
@@ -222,7 +227,7 @@ static bool is_connect_failure(enum fail_why why)
  * and while it is not yet known to be down no request shall fail for want of budget. */
 static bool is_budgeted(enum fail_why why)
 {
-	return why != FAIL_REFUSED && why != FAIL_UNREACHABLE;
+	return why != FAIL_REFUSED && why != FAIL_UNREACHABLE && why != FAIL_WEBSOCKET;
 }
 
 static unsigned retries_of(const struct exchange *x)
@@ -256,15 +261,11 @@ static void again(struct exchange *x)
 
 static void give_up(struct exchange *x, enum fail_why why, const char *note)
 {
-	const bool late = why == FAIL_TIMEOUT || why == FAIL_CONNECT_TIMEOUT;
 	const char *bad = why == FAIL_BAD_RESPONSE ? x->bad : NULL;
 	const char *name =
 	    board_slot_name(x->thread->proxy->role->board, BOARD_SERVER, x->server->slot);
 
-	exchange_fail(x,
-	              late                ? 504
-	              : why == FAIL_LOCAL ? 503
-	                                  : 502,
+	exchange_fail(x, why == FAIL_LOCAL ? 503 : fail_status(why),
 	              "server %s: %s%s%s (attempt %u%s)", name ? name : "?",
 	              fail_words(x->server, why), bad ? ": " : "", bad ? bad : "", x->attempts,
 	              note);
@@ -286,11 +287,12 @@ void attempt_failed(struct exchange *x, enum fail_why why)
 		again(x);
 		return;
 	}
-	if (!stale)
+	if (!stale && why != FAIL_WEBSOCKET) /* which it need not offer */
 		server_failed(x->server, &x->pool->conf->passive, why);
-	stat_add(&x->server->stat
-	              ->c[is_connect_failure(why) ? STAT_CONNECT_ERRORS : STAT_RESPONSE_ERRORS],
-	         1);
+	if (why != FAIL_WEBSOCKET)
+		stat_add(&x->server->stat->c[is_connect_failure(why) ? STAT_CONNECT_ERRORS
+		                                                     : STAT_RESPONSE_ERRORS],
+		         1);
 	if (!may) {
 		give_up(x, why, x->sent && !x->got ? "; it may not be sent twice" : "");
 	} else if (why == FAIL_LOCAL &&

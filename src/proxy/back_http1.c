@@ -144,6 +144,38 @@ static void http1_release(struct exchange *x, bool keep)
 		upstream_close(u, !x->request_done);
 }
 
+/* --- tunnels -------------------------------------------------------------------------------- */
+
+static ssize_t http1_read(struct exchange *x, void *p, size_t size)
+{
+	const ssize_t n = stream_recv(&x->up->s, p, size);
+
+	return n == ERR_CLOSED ? 0 : n;
+}
+
+static bool http1_readable(const struct exchange *x)
+{
+	return x->up->s.readable;
+}
+
+static void http1_rearm(struct exchange *x)
+{
+	loop_rearm(x->thread->loop, &x->up->s.io, STREAM_EVENTS);
+}
+
+static void http1_shut(struct exchange *x)
+{
+	if (!x->up->s.ended)
+		stream_shutdown(&x->up->s);
+}
+
+static bool http1_over(const struct exchange *x)
+{
+	return x->up->s.ended;
+}
+
+/* --- events --------------------------------------------------------------------------------- */
+
 /* Goes on with TLS, where there is any. */
 static void secured(struct exchange *x)
 {
@@ -209,4 +241,9 @@ const struct back_ops back_http1 = {
 	.room = http1_room,
 	.pump = http1_pump,
 	.release = http1_release,
+	.read = http1_read,
+	.readable = http1_readable,
+	.rearm = http1_rearm,
+	.shut = http1_shut,
+	.over = http1_over,
 };

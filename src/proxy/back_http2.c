@@ -97,23 +97,25 @@ static bool is_secret(const nghttp2_nv *nv)
 	return id == HTTP_FIELD_AUTHORIZATION || id == HTTP_FIELD_COOKIE;
 }
 
-/* The request's fields, from the text that was built of it; 0: it is too large. */
-static size_t fields_of(struct exchange *x, struct up_thread *up, bool tls)
+/* The request's fields, from the text that was built of it: how many, or an error. */
+static ssize_t fields_of(struct exchange *x, struct up_thread *up, bool tls)
 {
 	static const struct http_limits limits = { UINT32_MAX, UINT32_MAX, HTTP_MAX_FIELDS };
 	struct http_head *h = &up->head;
 	size_t scanned = 0, n, i;
 
 	if (http_parse_request(h, x->head, x->head_len, &limits, &scanned) <= 0)
-		return 0;
-	h->upgrade = false; /* HTTP/2 knows none (RFC 9113, 8.6): a server may ignore them */
+		return ERR_NOMEM;
+	h->upgrade = x->upgrade; /* HTTP/2 knows no other (RFC 9113, 8.6) */
+	if (unlikely(h->upgrade) && up_tunnel_ask(x->up2, h) != OK)
+		return ERR_UNSUPPORTED;
 	/* The scheme of this hop: servers compare it with their socket. X-Forwarded-Proto tells of
 	 * the client's. */
 	n = h2_text_request_nv(h, tls ? STR("https") : STR("http"), up->nva);
 	for (i = 0; i < n; i++)
 		if (x->sensitive || is_secret(&up->nva[i]))
 			up->nva[i].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
-	return n;
+	return (ssize_t)n;
 }
 
 static int http2_send(struct exchange *x, struct str body, bool end)
@@ -121,14 +123,16 @@ static int http2_send(struct exchange *x, struct str body, bool end)
 	struct up_stream *st = x->up2;
 	struct up_conn *c = st->conn;
 	const nghttp2_data_provider source = { .source.ptr = st, .read_callback = up_session_read };
-	size_t n = fields_of(x, x->thread->up, c->s.layer != NULL);
+	const ssize_t n = fields_of(x, x->thread->up, c->s.layer != NULL);
 
+	if (n == ERR_UNSUPPORTED)
+		return ERR_UNSUPPORTED;
 	errno = ENOMEM;
-	if (n == 0 || flow_add(&st->out, body.s, body.len) != OK)
+	if (n < 0 || flow_add(&st->out, body.s, body.len) != OK)
 		return ERR_SYSTEM;
-	st->end = end;
-	st->id = nghttp2_submit_request(c->session, NULL, x->thread->up->nva, n,
-	                                end && body.len == 0 ? NULL : &source, st);
+	st->end = end && !x->upgrade; /* the stream of a WebSocket stays open */
+	st->id = nghttp2_submit_request(c->session, NULL, x->thread->up->nva, (size_t)n,
+	                                st->end && body.len == 0 ? NULL : &source, st);
 	if (st->id < 0) {
 		c->going = true; /* its identifiers are used up: RFC 9113, 5.1.1 */
 		st->id = 0;
@@ -158,10 +162,8 @@ static bool takes_data(const struct up_stream *st)
 	return st->conn != NULL && !st->closed && !st->malformed;
 }
 
-static int http2_data(struct exchange *x, struct str data, bool end)
+int up_stream_data(struct up_stream *st, struct str data, bool end)
 {
-	struct up_stream *st = x->up2;
-
 	if (!takes_data(st))
 		return ERR_SYSTEM;
 	if (flow_add(&st->out, data.s, data.len) != OK) {
@@ -170,6 +172,11 @@ static int http2_data(struct exchange *x, struct str data, bool end)
 	}
 	st->end = end;
 	return resume(st);
+}
+
+static int http2_data(struct exchange *x, struct str data, bool end)
+{
+	return up_stream_data(x->up2, data, end);
 }
 
 static int http2_trailers(struct exchange *x, struct str lines)
@@ -282,6 +289,10 @@ void up_stream_event(struct up_stream *st)
 		drop(st);
 		return;
 	}
+	if (x->state == X_TUNNEL) {
+		up_tunnel_event(st);
+		return;
+	}
 	if (st->malformed || (st->closed && !st->whole)) {
 		if (!flow_empty(&st->in))
 			response_pump(x);
@@ -300,6 +311,8 @@ void up_stream_lost(struct up_stream *st, enum fail_why why)
 	st->closed = true;
 	if (x == NULL) {
 		drop(st);
+	} else if (x->state == X_TUNNEL) {
+		up_tunnel_event(st);
 	} else if (st->whole && !st->malformed) {
 		response_pump(x); /* and on when its client has room */
 	} else if (x->state == X_SENT && !st->sent) {
@@ -318,4 +331,9 @@ const struct back_ops back_http2 = {
 	.room = http2_room,
 	.pump = http2_pump,
 	.release = http2_release,
+	.read = up_tunnel_read,
+	.readable = up_tunnel_readable,
+	.rearm = up_tunnel_rearm,
+	.shut = up_tunnel_shut,
+	.over = up_tunnel_over,
 };

@@ -66,8 +66,9 @@ struct up_conn {
 	uint64_t keep_alive;       /* ns, of the last exchange */
 	uint64_t noise_since;
 	unsigned noise;
-	enum fail_why why;   /* it is to end for that */
-	struct h2_text text; /* of the header block that is coming */
+	enum fail_why why;                 /* it is to end for that */
+	struct h2_text text;               /* of the header block that is coming */
+	char accept[WEBSOCKET_ACCEPT_LEN]; /* its stream's */
 	char *saved;
 	char *host; /* tls_back_host of its requests; NULL: none */
 };
@@ -97,6 +98,8 @@ struct up_stream {
 	bool malformed; /* the response is; the stream was reset */
 	bool sized;     /* the length of the response's content is known */
 	uint8_t interim;
+	bool tunnel; /* an extended CONNECT was granted: nothing but DATA comes now */
+	char accept[WEBSOCKET_ACCEPT_LEN + 1]; /* what answers the key of one; "": it is none */
 	uint64_t left;     /* with `sized`: bytes of content that are yet to come */
 	uint32_t owed;     /* bytes of `in` for which the window was not given back */
 	struct flow out;   /* the request's body */
@@ -173,5 +176,20 @@ void up_stream_event(struct up_stream *st);
 void up_stream_lost(struct up_stream *st, enum fail_why why);
 /* It goes on a connection that has room. */
 void up_stream_take(struct up_stream *st, struct up_conn *c);
+/* More of what goes to the server, or its end. OK, or ERR_SYSTEM with errno. */
+int up_stream_data(struct up_stream *st, struct str data, bool end);
+
+/* back_http2_tunnel.c: WebSockets (RFC 8441) */
+/* Makes the request's head the one of an extended CONNECT. OK or ERR_UNSUPPORTED: the server does
+ * not offer it. */
+int up_tunnel_ask(struct up_stream *st, struct http_head *h);
+/* Something has happened to the stream of a tunnel; its connection may be gone. */
+void up_tunnel_event(struct up_stream *st);
+/* struct back_ops */
+ssize_t up_tunnel_read(struct exchange *x, void *p, size_t size);
+bool up_tunnel_readable(const struct exchange *x);
+void up_tunnel_rearm(struct exchange *x);
+void up_tunnel_shut(struct exchange *x);
+bool up_tunnel_over(const struct exchange *x);
 
 #endif

@@ -49,7 +49,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 {
 	static const struct http_limits limits = { .max_head = UP_HEAD,
 		                                   .max_fields = HTTP_MAX_FIELDS };
-	const struct up_stream *st = stream_of(session, frame->hd.stream_id);
+	struct up_stream *st = stream_of(session, frame->hd.stream_id);
 	struct up_conn *c = arg;
 
 	if (frame->hd.type != NGHTTP2_HEADERS) { /* RFC 9113, 8.4: none was allowed */
@@ -59,6 +59,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	}
 	h2_text_begin(&c->text, st != NULL && st->final ? H2_TEXT_TRAILERS : H2_TEXT_RESPONSE,
 	              c->thread->up->text, sizeof(c->thread->up->text), &limits);
+	if (st != NULL && st->accept[0] != '\0') {
+		memcpy(c->accept, st->accept, sizeof(c->accept)); /* it may end before the block */
+		h2_text_accept(&c->text, c->accept);
+	}
 	c->in_block = true;
 	return 0;
 }
@@ -81,7 +85,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 /* RFC 9113, 8.1.1: what defines that there is no content counts before a Content-Length. */
 static void note_length(struct up_stream *st, const struct h2_text *t)
 {
-	const bool none = st->x->method == HTTP_HEAD || t->status == 204 || t->status == 304;
+	const bool none =
+	    !st->tunnel && (st->x->method == HTTP_HEAD || t->status == 204 || t->status == 304);
 
 	st->sized = t->sized || none;
 	st->left = none ? 0 : t->length;
@@ -113,6 +118,8 @@ static void take_headers(struct up_conn *c, struct up_stream *st, bool end)
 		return;
 	if (h2_text_end(t, end) != H2_FAULT_NONE)
 		why = h2_fault_text((enum h2_fault)t->fault);
+	else if (st->tunnel) /* RFC 9113, 8.5 */
+		why = "header fields in a tunnel";
 	else if (st->final && !end) /* RFC 9113, 8.1 */
 		why = "header fields in the middle of a message";
 	else if (!st->final && t->status < 200 && st->interim++ == UP_INTERIM)
@@ -127,6 +134,7 @@ static void take_headers(struct up_conn *c, struct up_stream *st, bool end)
 	}
 	if (t->status >= 200) {
 		st->final = c->proved = true;
+		st->tunnel = t->extended;
 		note_length(st, t);
 	}
 	if (end)
@@ -208,9 +216,12 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	}
 	st->left -= st->sized ? len : 0;
 	up_stream_due(st);
-	if (len >= UP_DIRECT && flow_empty(&st->in) && x->state == X_RESPONSE &&
-	    x->front->room(x)) {
-		response_body(x, str_n((const char *)data, len), false);
+	if (len >= UP_DIRECT && flow_empty(&st->in) &&
+	    (x->state == X_RESPONSE || x->state == X_TUNNEL) && x->front->room(x)) {
+		if (x->state == X_TUNNEL)
+			x->front->data(x, str_n((const char *)data, len), false);
+		else
+			response_body(x, str_n((const char *)data, len), false);
 		if (st->x == x)
 			nghttp2_session_consume_stream(session, id, len);
 	} else if (flow_add(&st->in, data, len) == OK) {

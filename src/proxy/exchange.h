@@ -43,7 +43,8 @@ struct exchange {
 	bool got;            /* bytes of a response came in this attempt */
 	bool fresh;          /* the next attempt makes a connection of its own */
 	bool trusted;        /* the client is in `trust` */
-	bool request_done;   /* its body is through */
+	bool request_done;   /* its body is through; of a tunnel: the client's direction */
+	bool response_done;  /* tunnels with a stream: the server's direction is through */
 	bool response_close; /* the response ends the client's connection */
 	bool dechunk;        /* chunks of the response are unpacked for its client */
 	bool upstream_close; /* the server ends its connection after this response */
@@ -205,7 +206,7 @@ void response_failed(struct exchange *x, enum fail_why why);
 /* Takes what the server has sent, where the client has room. */
 void response_pump(struct exchange *x);
 
-/* tunnel_stream.c: the same on a stream of an HTTP/2 connection; called by tunnel.c */
+/* tunnel_stream.c: the same where a side is a stream of an HTTP/2 connection; called by tunnel.c */
 void tunnel_stream_start(struct exchange *x, struct str early);
 void tunnel_stream_pump(struct exchange *x);
 /* Whether one side has ended its direction. */

@@ -72,7 +72,8 @@ struct back_ops {
 	 * attempt_failed follows; other: *why. x->fresh: by a new connection. */
 	int (*open)(struct exchange *x, enum fail_why *why);
 	/* Sends x->head with body bytes at hand, as they are to go out; end: the request is whole
-	 * with them. OK, or ERR_SYSTEM with errno. */
+	 * with them. OK; ERR_SYSTEM with errno; ERR_UNSUPPORTED: the server does not offer what
+	 * x->upgrade asks for, nothing was sent. */
 	int (*send)(struct exchange *x, struct str body, bool end);
 	/* More of the body. OK, or an error: the server takes no more. */
 	int (*data)(struct exchange *x, struct str data, bool end);
@@ -86,6 +87,20 @@ struct back_ops {
 	void (*pump)(struct exchange *x);
 	/* The attempt is over and x forgotten; keep: the connection may take another request. */
 	void (*release)(struct exchange *x, bool keep);
+	/*
+	 * Tunnels with a stream on a side (tunnel_stream.c), which call data and room as well.
+	 * Bytes from the server; ERR_AGAIN (its event will call tunnel_pump); 0 at the end of its
+	 * direction; ERR_SYSTEM.
+	 */
+	ssize_t (*read)(struct exchange *x, void *p, size_t size);
+	/* Whether read may give something else than ERR_AGAIN. */
+	bool (*readable)(const struct exchange *x);
+	/* Has the event come once more in a later turn: for who stops although there is more. */
+	void (*rearm)(struct exchange *x);
+	/* Nothing more will be sent. Called where there is room; more than once is harmless. */
+	void (*shut)(struct exchange *x);
+	/* Nothing more goes to the server: that has left, or it wants no more. */
+	bool (*over)(const struct exchange *x);
 };
 
 extern const struct back_ops back_http1;

@@ -108,6 +108,10 @@ void front_http1_event(struct exchange *x)
 		exchange_cut(x, "the client closed the connection");
 		return;
 	}
+	if (x->state == X_TUNNEL) { /* a direction that waits does not hold up the other */
+		tunnel_pump(x);
+		return;
+	}
 	if (!flow_empty(&c->s.out)) {
 		if (stream_flush(&c->s) != OK) {
 			exchange_cut(x, "the client closed the connection");
@@ -120,9 +124,7 @@ void front_http1_event(struct exchange *x)
 			return;
 		}
 	}
-	if (x->state == X_TUNNEL)
-		tunnel_pump(x);
-	else if ((x->state == X_SENT || x->state == X_RESPONSE) && request_pump(x))
+	if ((x->state == X_SENT || x->state == X_RESPONSE) && request_pump(x))
 		response_pump(x);
 }
 

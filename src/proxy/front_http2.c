@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The client's side of an exchange on a stream of an HTTP/2 connection. Proxy role, one worker
  * thread each. */
-#include <openssl/evp.h>
-#include <openssl/sha.h>
-
 #include "base/check.h"
 #include "base/err.h"
 #include "proxy/exchange.h"
@@ -21,7 +18,10 @@ static ssize_t http2_read(struct exchange *x, void *p, size_t size)
 		return st->in_end ? 0 : ERR_AGAIN;
 	memcpy(p, had.s, n);
 	flow_drop(&st->in, n);
-	nghttp2_session_consume(st->h->ng, st->id, n); /* the server takes it: the window opens */
+	if (st->closed)
+		nghttp2_session_consume_connection(st->h->ng, n);
+	else /* the server takes it: the window opens */
+		nghttp2_session_consume(st->h->ng, st->id, n);
 	http2_dirty(st->h);
 	return (ssize_t)n;
 }
@@ -137,18 +137,13 @@ static bool submit(struct http2_stream *st, const nghttp2_nv *nva, size_t n, boo
 /* RFC 6455, 4.2.2: what the server must say to our key. */
 static bool is_accepted(const struct http2_stream *st, const struct http_head *h)
 {
-	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 	const struct http_field *f = http_field_named(h, STR("sec-websocket-accept"));
-	unsigned char text[H2_TEXT_KEY_LEN + sizeof(guid) - 1], hash[SHA_DIGEST_LENGTH];
-	char want[32];
+	char want[WEBSOCKET_ACCEPT_LEN + 1];
 
 	if (f == NULL)
 		return false;
 	((struct http_field *)f)->hop = true; /* RFC 8441, 5: not used */
-	memcpy(text, st->key, H2_TEXT_KEY_LEN);
-	memcpy(text + H2_TEXT_KEY_LEN, guid, sizeof(guid) - 1);
-	SHA1(text, sizeof(text), hash);
-	EVP_EncodeBlock((unsigned char *)want, hash, sizeof(hash));
+	websocket_accept(st->key, want);
 	return str_eq(f->value, str_from(want));
 }
 
@@ -366,6 +361,8 @@ void front_http2_closed(struct http2_stream *st, uint32_t error)
 	st->closed = true;
 	if (x == NULL) {
 		http2_stream_free(st);
+	} else if (whole && x->state == X_TUNNEL && st->in_end) {
+		tunnel_pump(x); /* its last words may still be on their way to the server */
 	} else if (whole && (x->state == X_FLUSH || x->state == X_TUNNEL)) {
 		exchange_end(x, true);
 	} else {

@@ -66,7 +66,7 @@ struct http2_stream {
 	struct flow out;                /* response body, first … */
 	uint32_t turn_at, turn_len;     /* … and behind it what lies in http2_thread.turn */
 	struct flow trailers;           /* of the response */
-	char key[H2_TEXT_KEY_LEN];      /* the Sec-WebSocket-Key of ours */
+	char key[WEBSOCKET_KEY_LEN];    /* the Sec-WebSocket-Key of ours */
 };
 TAILQ_HEAD(http2_streams, http2_stream);
 
@@ -140,7 +140,7 @@ struct http2_thread {
 	bool full;                      /* `out` does not hold the next frame */
 	uint64_t logged[WIRE_COUNTERS]; /* loop time of the last line for a kind */
 	char why[128];                  /* what nghttp2 said last of a violation */
-	char key[H2_TEXT_KEY_LEN + 1];
+	char key[WEBSOCKET_KEY_LEN + 1];
 	nghttp2_nv nva[H2_TEXT_NV];
 	struct http_head page; /* of an answer of our own */
 	char in[HTTP2_IN];

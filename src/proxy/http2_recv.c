@@ -118,7 +118,7 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 }
 
 /* 16 random bytes in Base64 (RFC 6455, 4.1). */
-static void make_key(char key[H2_TEXT_KEY_LEN + 1])
+static void make_key(char key[WEBSOCKET_KEY_LEN + 1])
 {
 	const uint64_t r[2] = { random_u64(), random_u64() };
 

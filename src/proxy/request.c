@@ -122,7 +122,8 @@ bool request_send(struct exchange *x)
 	if (err == OK && more)
 		err = alike ? finish(x) : convert(x, body, x->request_done);
 	if (err != OK) {
-		attempt_failed(x, fail_errno(errno));
+		x->sent = err != ERR_UNSUPPORTED;
+		attempt_failed(x, x->sent ? fail_errno(errno) : FAIL_WEBSOCKET);
 		return false;
 	}
 	if (!x->holds)

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "http/websocket.h"
 #include "proxy/exchange.h"
 #include "proxy/http2.h"
 #include "proxy/tls_front.h"
@@ -197,9 +198,18 @@ static bool redirect(struct exchange *x, const struct http_head *h)
 	return true;
 }
 
-static bool is_websocket(const struct http_head *h)
+/* Which upgrades go on: HTTP/2 knows only that to WebSocket (RFC 8441); others are ignored there
+ * (RFC 9110, 7.8). False when the request is answered. */
+static bool settle_upgrade(struct exchange *x, const struct http_head *h)
 {
-	return http_list_has(http_field(h, HTTP_FIELD_UPGRADE)->value, STR("websocket"));
+	if (!x->upgrade || x->back->framed)
+		return true;
+	x->upgrade = h->method == HTTP_GET && websocket_named(h);
+	if (!x->upgrade || websocket_key(h).len > 0)
+		return true;
+	/* It is us who answer the key. */
+	exchange_fail(x, 400, "a WebSocket's request without a valid Sec-WebSocket-Key");
+	return false;
 }
 
 /* Finds route and pool and makes the first attempt. */
@@ -249,14 +259,10 @@ static void exchange_route(struct exchange *x, const struct http_head *h)
 		return;
 	}
 	x->back = x->pool->conf->protocol == POOL_H2 ? &back_http2 : &back_http1;
-	if (x->upgrade && !x->back->framed && is_websocket(h)) {
-		exchange_fail(x, 501, "pool %s speaks HTTP/2 to its servers: no WebSocket",
-		              x->pool->conf->name.s);
-		return;
-	}
-	x->upgrade = x->upgrade && x->back->framed; /* else it is ignored (RFC 9110, 7.8) */
 	x->holds = !x->back->framed;
 	stat_add(&x->pool->stat->c[STAT_ACTIVE], 1);
+	if (!settle_upgrade(x, h))
+		return;
 	x->hash = balance_key(x->pool->conf, h, &peer);
 	retry_budget_request(&x->pool->shared->budget, x->thread->loop->now);
 	attempt_start(x);

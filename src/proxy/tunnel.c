@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tunnels, after an Upgrade (WebSocket) and of TCP connections: bytes both ways as they lie,
- * half-closes passed on. A direction that fills whole reads goes on through a pipe, without a copy;
- * when it moves little again it goes back to plain reads, which small messages cost less by.
+ * half-closes passed on. Those with a stream of HTTP/2 on a side go on in tunnel_stream.c. A
+ * direction that fills whole reads goes on through a pipe, without a copy; when it moves little
+ * again it goes back to plain reads, which small messages cost less by.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -126,9 +127,14 @@ static void pump(struct exchange *x)
 	exchange_arm(x);
 }
 
+static bool has_stream(const struct exchange *x)
+{
+	return x->stream != NULL || x->up2 != NULL;
+}
+
 void tunnel_pump(struct exchange *x)
 {
-	if (x->stream != NULL)
+	if (has_stream(x))
 		tunnel_stream_pump(x);
 	else
 		pump(x);
@@ -138,7 +144,7 @@ uint64_t tunnel_timeout(const struct exchange *x)
 {
 	const uint64_t whole = EXCHANGE_TIMEOUT(x, tunnel), half = EXCHANGE_TIMEOUT(x, half_close);
 
-	if (x->stream != NULL)
+	if (has_stream(x))
 		return tunnel_stream_is_half(x) ? MIN(whole, half) : whole;
 	return x->client->s.eof || x->up->s.eof ? MIN(whole, half) : whole;
 }
@@ -162,7 +168,7 @@ void tunnel_start(struct exchange *x, struct str early)
 	if (!x->raw)
 		stat_add(&x->listener->stat->c[STAT_UPGRADES], 1);
 	attempt_succeeded(x);
-	if (x->stream != NULL) {
+	if (has_stream(x)) {
 		tunnel_stream_start(x, early);
 		return;
 	}

@@ -23,7 +23,8 @@
 	X(HTTP2, "no HTTP/2, or an invalid one") \
 	X(STREAM, "request reset by the server") \
 	X(UNPROCESSED, "request refused unprocessed") \
-	X(TLS_TIMEOUT, "TLS handshake timed out")
+	X(TLS_TIMEOUT, "TLS handshake timed out") \
+	X(WEBSOCKET, "WebSocket over HTTP/2 (RFC 8441) is not offered")
 
 enum fail_why {
 #define FAIL_ENUM(name, text) FAIL_##name,

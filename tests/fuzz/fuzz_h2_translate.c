@@ -21,7 +21,7 @@ static const struct str names[] = {
 	STR("sec-websocket-key"), STR("x"),
 };
 static const struct http_limits limits = { 1024, 2048, 20 };
-static const char key[H2_TEXT_KEY_LEN + 1] = "AAAAAAAAAAAAAAAAAAAAAA==";
+static const char key[WEBSOCKET_KEY_LEN + 1] = "AAAAAAAAAAAAAAAAAAAAAA==";
 
 struct list {
 	const uint8_t *p, *end;
@@ -150,8 +150,9 @@ static void check_response(const struct h2_text *t)
 	CHECK(n != 0);
 	if (n < 0)
 		return;
-	CHECK((size_t)n == t->len && h.status == t->status && h.minor == 1);
-	CHECK(count_named(&h, HTTP_FIELD_CONNECTION) == 0);
+	CHECK((size_t)n == t->len && h.status == (t->extended ? 101 : t->status) && h.minor == 1);
+	CHECK(count_named(&h, HTTP_FIELD_CONNECTION) == t->extended);
+	CHECK(!t->extended || (h.body == HTTP_BODY_NONE && t->status / 100 == 2));
 	CHECK(h.body != HTTP_BODY_CHUNKED);
 	if (h.body == HTTP_BODY_LENGTH)
 		CHECK(t->sized && h.length == t->length);
@@ -189,6 +190,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	              &limits);
 	if ((data[0] & 8) != 0)
 		h2_text_websocket(&t, key);
+	if ((data[0] & 8) != 0 && t.kind == H2_TEXT_RESPONSE)
+		h2_text_accept(&t, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 	while (next_field(&l, &name, &value)) {
 		/* In a copy of exactly that size, so that a sanitizer sees what is read beyond. */
 		char *copy = malloc(name.len + value.len + 1);

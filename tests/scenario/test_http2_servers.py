@@ -148,11 +148,10 @@ def test_http10_client(node, origin):
         assert c.recv_all().endswith(b"x" * 100000)
 
 
-def test_websocket_is_refused_with_the_reason(node, origin):
+def test_other_upgrades_are_ignored(node, origin):
+    """WebSocket is a matter of test_h2_websocket.py."""
     o, port = origin(answering()), free_port()
     node(over_h2(port, [o]))
-    r = http(port, headers={"Connection": "Upgrade", "Upgrade": "websocket"})
-    assert r.status == 501 and "HTTP/2" in r.text
     r = http(port, headers={"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c",
                             "HTTP2-Settings": "AAMAAABkAAQAAP__"})
     assert r.status == 200 and r.body == b"ok"

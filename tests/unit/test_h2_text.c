@@ -24,7 +24,7 @@ struct row {
 	enum h2_fault fault;
 	const char *text; /* where nothing is wrong */
 	struct field fields[12];
-	bool offered; /* extended CONNECT */
+	bool offered; /* extended CONNECT; of a response: it was asked for */
 };
 
 static size_t count(const struct field *f)
@@ -48,6 +48,8 @@ static enum h2_fault translate(const struct row *r, bool move, char *out, size_t
 	h2_text_begin(&t, r->kind, own, size, &limits);
 	if (r->offered)
 		h2_text_websocket(&t, key);
+	if (r->offered && r->kind == H2_TEXT_RESPONSE)
+		h2_text_accept(&t, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 	for (i = 0; i < n; i++) {
 		const struct field *f = &r->fields[i];
 		size_t vlen = f->value_len > 0 ? f->value_len : strlen(f->value);
@@ -180,6 +182,10 @@ static void run(void **state)
 		{ \
 			__VA_ARGS__ \
 		} \
+	}
+#define GRANT(name, ended, text, ...) \
+	{ \
+		name, H2_TEXT_RESPONSE, ended, H2_FAULT_NONE, text, { __VA_ARGS__ }, true \
 	}
 #define SOCKET(name, fault, text, ...) \
 	{ \
@@ -340,6 +346,10 @@ static const struct row requests[] = {
 	       { ":method", "CONNECT" }, { ":authority", "a:1" }),
 };
 
+#define UPGRADED \
+	"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n" \
+	"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+
 static const struct row others[] = {
 	ANSWER("ok", false, "HTTP/1.1 200 OK\r\nserver: x\r\n\r\n", { ":status", "200" },
 	       { "server", "x" }),
@@ -355,6 +365,14 @@ static const struct row others[] = {
 	ANSWER("early_hints", false, "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n",
 	       { ":status", "103" }, { "link", "x" }),
 	ANSWER("unknown_status", false, "HTTP/1.1 799 \r\n\r\n", { ":status", "799" }),
+	GRANT("websocket_granted", false, UPGRADED "sec-websocket-protocol: chat\r\n\r\n",
+	      { ":status", "200" }, { "content-length", "5" }, { "sec-websocket-protocol", "chat" },
+	      { "sec-websocket-accept", "x" }),
+	GRANT("websocket_granted_and_ended", true, UPGRADED "\r\n", { ":status", "204" }),
+	GRANT("websocket_refused", false, "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n",
+	      { ":status", "403" }, { "content-length", "2" }),
+	GRANT("hints_before_a_websocket", false, "HTTP/1.1 103 Early Hints\r\n\r\n",
+	      { ":status", "103" }),
 	BAD_ANSWER("no_status", NO_STATUS, { "a", "b" }),
 	BAD_ANSWER("no_fields", NO_STATUS, { NULL }),
 	BAD_ANSWER("two_status", TWICE_PSEUDO, { ":status", "200" }, { ":status", "200" }),
@@ -524,10 +542,10 @@ static void requests_as_fields(void **state)
 	                    ":method=POST\n:scheme=https\n:authority=a\n:path=/\nTrailer=z\n"
 	                    "te=trailers\n");
 	assert_string_equal(request_nv("GET /c HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n"
-	                               "Upgrade: websocket\r\nSec-WebSocket-Key: x\r\n"
+	                               "Upgrade: x, WebSocket\r\nSec-WebSocket-Key: x\r\n"
 	                               "Sec-WebSocket-Version: 13\r\n\r\n"),
 	                    ":method=CONNECT\n:scheme=https\n:authority=a\n:path=/c\n"
-	                    ":protocol=websocket\nSec-WebSocket-Version=13\nte=trailers\n");
+	                    ":protocol=websocket\nSec-WebSocket-Version=13\n");
 }
 
 static void trailers_as_fields(void **state)
