@@ -11,7 +11,9 @@
 
 #define DRAIN_IDLE  NS_PER_S /* how long a proxy that drains waits for an answer */
 #define EVICT_BATCH 16
-#define FRESH       NS_PER_S /* for how long a refusal may be about the datagram that is kept */
+/* For how long a refusal may be about the datagram that is kept: a neighbour that does not answer
+ * is reported after 3 s (arp(7): mcast_solicit). */
+#define FRESH (5 * NS_PER_S)
 
 static void on_answer(struct loop_io *io, uint32_t events);
 

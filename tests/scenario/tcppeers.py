@@ -73,7 +73,8 @@ class UdpPeer:
         self.host, self.silent = host, False
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind((host, self.port))
-        threading.Thread(target=self._run, daemon=True).start()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
 
     @property
     def address(self):
@@ -99,6 +100,7 @@ class UdpPeer:
         except OSError:
             pass
         self.sock.close()
+        self.thread.join(30) # the port is free from then on
 
 
 @pytest.fixture
