@@ -292,6 +292,7 @@ static bool pool_tls(struct pool *p, struct snapshot *snap)
 {
 	struct tls_client *tls;
 	char why[256];
+	uint32_t i;
 
 	if (!p->conf->tls.on)
 		return true;
@@ -300,6 +301,10 @@ static bool pool_tls(struct pool *p, struct snapshot *snap)
 		log_error("tls_lost", p->conf->name.s, "%s", why);
 		return false;
 	}
+	/* Who was trusted by other files is not any more. */
+	for (i = 0; p->tls != NULL && i < p->conf->nservers; i++)
+		if (tls_client_id(p->tls) != tls_client_id(tls))
+			server_close_idle(p->servers[i]);
 	tls_client_free(p->tls);
 	p->tls = tls;
 	return true;

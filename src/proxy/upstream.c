@@ -49,7 +49,7 @@ struct server *server_get(struct thread *t, const struct conf_server *conf, uint
 	return s;
 }
 
-static void close_idle(struct server *s)
+void server_close_idle(struct server *s)
 {
 	while (!TAILQ_EMPTY(&s->idle))
 		upstream_close(TAILQ_LAST(&s->idle, upstream_list), false);
@@ -64,7 +64,7 @@ void server_unuse(struct server *s)
 		return;
 	if (!TAILQ_EMPTY(&s->idle) || !TAILQ_EMPTY(&s->conns)) {
 		s->users++; /* closing the last idle one must not free it under us */
-		close_idle(s);
+		server_close_idle(s);
 		s->users--;
 	}
 	if (s->users == 0) {
@@ -113,9 +113,9 @@ void servers_sweep(struct thread *t, const struct snapshot *snap)
 			s->retired = true;
 		} else if (!s->retired && w.order == ORDER_DISABLE) {
 			cut_busy(s);
-			close_idle(s);
+			server_close_idle(s);
 		} else if (!s->retired && (w.state == SERVER_DOWN || w.order == ORDER_DRAIN)) {
-			close_idle(s);
+			server_close_idle(s);
 			if (w.state == SERVER_DOWN && !w.ejected)
 				move_busy(s);
 		}

@@ -63,6 +63,8 @@ struct upstream {
  * out of memory. */
 struct server *server_get(struct thread *t, const struct conf_server *conf, uint64_t tls_key);
 void server_unuse(struct server *s);
+/* Its connections that no request uses. */
+void server_close_idle(struct server *s);
 /* Drops servers that snapshot does not name, and the connections of those ordered out. */
 void servers_sweep(struct thread *t, const struct snapshot *snap);
 

@@ -22,6 +22,7 @@ struct tls_client {
 	unsigned users; /* the owner and connections */
 	bool verify;
 	bool resumption;
+	uint64_t id;
 };
 
 /* The system's authorities: read once in a process, there are many of them. */
@@ -133,6 +134,7 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 		return 0;
 	SSL_SESSION_free(t->session->session);
 	t->session->session = session;
+	t->session->client = t->client->id;
 	return 1;
 }
 
@@ -164,6 +166,17 @@ static int set_up(struct tls_client *c, const struct tls_client_options *o, char
 	                       : OK;
 }
 
+static uint64_t id_of(const struct tls_client_options *o)
+{
+	const struct str parts[] = { o->ca, o->cert, o->key, str_from(o->alpn) };
+	uint64_t h = hash_mix(1 + o->verify + 2 * (uint64_t)o->min_version);
+	unsigned i;
+
+	for (i = 0; i < ARRAY_LEN(parts); i++)
+		h = hash_mix(hash_bytes(h, parts[i].s, parts[i].len) + parts[i].len);
+	return h;
+}
+
 struct tls_client *tls_client_new(const struct tls_client_options *o, char *why, size_t why_size)
 {
 	struct tls_client *c = calloc(1, sizeof(*c));
@@ -174,6 +187,7 @@ struct tls_client *tls_client_new(const struct tls_client_options *o, char *why,
 	c->users = 1;
 	c->verify = o->verify;
 	c->resumption = o->resumption;
+	c->id = id_of(o);
 	c->ctx = SSL_CTX_new_ex(NULL, tls_schedule(), TLS_client_method());
 	if (c->ctx == NULL || set_up(c, o, why, why_size) != OK) {
 		tls_client_free(c);
@@ -195,6 +209,11 @@ void tls_client_free(struct tls_client *c)
 {
 	if (c != NULL)
 		tls_client_unuse(c);
+}
+
+uint64_t tls_client_id(const struct tls_client *c)
+{
+	return c->id;
 }
 
 void tls_session_free(struct tls_session *session)
@@ -238,7 +257,7 @@ int tls_connect(struct stream *s, struct tls_client *c, const char *name,
 		ERR_clear_error();
 		return ERR_NOMEM;
 	}
-	if (t->session != NULL && session->session != NULL)
+	if (t->session != NULL && session->session != NULL && session->client == c->id)
 		SSL_set_session(t->ssl, session->session);
 	return OK;
 }

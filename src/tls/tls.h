@@ -31,16 +31,20 @@ struct tls_client_options {
 /* NULL with why (for people) when a file's contents are not what they should be. */
 struct tls_client *tls_client_new(const struct tls_client_options *o, char *why, size_t why_size);
 void tls_client_free(struct tls_client *c);
+/* The same for two that were made of the same options. */
+uint64_t tls_client_id(const struct tls_client *c);
 
 /*
  * Puts TLS between s and its socket as a client, once that is connected. name: host name for SNI
  * and, with verify, what the certificate must be for; an IP address as text is verified and not
- * sent as SNI. *session (may be NULL) is offered, and replaced by newer ones that come; the caller
- * frees it with tls_session_free and it must live as long as the stream. OK, ERR_NOMEM,
- * ERR_INVALID (nothing to verify the name with); after an error the stream is to be closed.
+ * sent as SNI. *session (may be NULL) is offered where it was begun with a client of the same id,
+ * or else nobody would verify the server anew; newer ones that come replace it. The caller frees it
+ * with tls_session_free and it must live as long as the stream. OK, ERR_NOMEM, ERR_INVALID (nothing
+ * to verify the name with); after an error the stream is to be closed.
  */
 struct tls_session {
 	struct ssl_session_st *session; /* SSL_SESSION */
+	uint64_t client;                /* tls_client_id */
 };
 int tls_connect(struct stream *s, struct tls_client *c, const char *name,
                 struct tls_session *session);

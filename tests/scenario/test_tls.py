@@ -370,6 +370,23 @@ def test_to_servers(node, ca, certs, tls_server):
     assert http(port).status == 200
 
 
+def test_to_servers_whose_authority_is_dropped(node, ca, certs, tls_server, tmp_path):
+    """Without a reload: neither a connection that is kept nor a session serves any more."""
+    s = tls_server(*certs["shop"])
+    bundle, port = str(tmp_path / "ca.pem"), free_port()
+    shutil.copy(ca.cert, bundle)
+    conf = simple(port, [s], check=False)
+    conf["proxy"] = {"threads": 1}
+    conf["trust"] = ["127.0.0.0/8"]
+    conf["pools"]["web"]["tls"] = {"ca": bundle, "server_name": "shop.test"}
+    node(conf)
+    assert http(port).status == 200
+    shutil.copy(Authority(tmp_path / "other").cert, bundle + ".new")
+    os.rename(bundle + ".new", bundle)
+    r = wait_for(lambda: (r := http(port)).status == 502 and r, what="another authority")
+    assert "unable to get local issuer certificate" in r.get("holdfast-reason")
+
+
 def test_to_servers_by_the_hosts_name(node, ca, certs, tls_server):
     """Where only the request tells who the server has to be, what was proved for one host serves no
     other."""

@@ -596,6 +596,41 @@ static void test_forms_of_files(void **state)
 	unmake(&middle);
 }
 
+/* A session stands for a verification: with other authorities there has to be another one. */
+static void test_sessions_end_with_the_authority(void **state)
+{
+	struct tls_client_options o = client_options();
+	struct tls_session session = { 0 };
+	char both[2 * sizeof(ca.cert_pem)];
+	int rs, rc;
+	char byte;
+
+	connected(&session);
+	wake(&c);
+	stream_recv(&c, &byte, 1); /* its ticket */
+	assert_non_null(session.session);
+	again();
+	tls_client_free(client);
+	client = speak(client_options());
+	connected(&session);
+	assert_true(tls_resumed(&c));
+	again();
+	snprintf(both, sizeof(both), "%s%s", other_ca.cert_pem, ca.cert_pem);
+	o.ca = str_from(both);
+	tls_client_free(client);
+	client = speak(o);
+	connected(&session);
+	assert_false(tls_resumed(&c));
+	again();
+	o.ca = str_from(other_ca.cert_pem);
+	tls_client_free(client);
+	client = speak(o);
+	begin("a.test", &session);
+	shake(&rs, &rc);
+	assert_int_equal(rc, ERR_REFUSED);
+	tls_session_free(&session);
+}
+
 static void test_authority_below(void **state)
 {
 	struct tls_client_options o = client_options();
@@ -764,12 +799,25 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_pieces),        TEST(test_much),           TEST(test_gathered),
-		TEST(test_byte_by_byte),  TEST(test_early_bytes),    TEST(test_ends),
-		TEST(test_muted),         TEST(test_resumption),     TEST(test_ticket_keys),
-		TEST(test_quiet),         TEST(test_verification),   TEST(test_bad_files),
-		TEST(test_alpn),          TEST(test_many),           TEST(test_two_in_turn),
-		TEST(test_renegotiation), TEST(test_forms_of_files), TEST(test_authority_below),
+		TEST(test_pieces),
+		TEST(test_much),
+		TEST(test_gathered),
+		TEST(test_byte_by_byte),
+		TEST(test_early_bytes),
+		TEST(test_ends),
+		TEST(test_muted),
+		TEST(test_resumption),
+		TEST(test_ticket_keys),
+		TEST(test_quiet),
+		TEST(test_verification),
+		TEST(test_bad_files),
+		TEST(test_alpn),
+		TEST(test_many),
+		TEST(test_two_in_turn),
+		TEST(test_renegotiation),
+		TEST(test_forms_of_files),
+		TEST(test_authority_below),
+		TEST(test_sessions_end_with_the_authority),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
