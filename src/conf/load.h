@@ -60,8 +60,9 @@ const void *load_template(struct load *l, const struct rows *rows);
  * an error (reported). */
 int load_file(struct load *l, const struct node *n, struct str path, size_t max, struct str *ret);
 
-/* verify.c: what needs the whole: references, ties, doubtful choices. */
+/* verify.c: what needs the whole: references, addresses. */
 void verify(struct load *l);
+/* verify_ties.c: routes of which neither is more specific. */
 void verify_ties(struct load *l);
 /* Finds the pool of a name; reports at `at` where there is none. CONF_NO_POOL then. */
 uint32_t verify_pool_name(struct load *l, struct str name, struct place at);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The decisions of one virtual router (RFC 9568 section 6.4, RFC 3768 section 6.4), and of a group
- * of them: pure functions without clock, input, output or allocation. The shell (instance.c) feeds
- * events with their time and does what the actions say, in the order of their bits.
+ * of them: pure functions without clock, input, output or allocation. The shell (instance_step.c)
+ * feeds events with their time and does what the actions say, in the order of their bits.
  *
  * Beyond the standard:
  * - A node that is not well advertises a priority in the low band (see conf_vip_low_priority). A
