@@ -71,7 +71,7 @@ static bool may_run(const struct drill *d, const struct drill_scenario *s, struc
 }
 
 /* How many servers are up when all is as well as it gets. */
-static int learn_up(struct drill *d)
+static void learn_up(struct drill *d)
 {
 	uint64_t until = clock_mono() + READY_LIMIT;
 	unsigned all = 0;
@@ -83,7 +83,6 @@ static int learn_up(struct drill *d)
 		if (clock_mono() >= until)
 			d->up--; /* some are down before anything is broken: so be it */
 	}
-	return OK;
 }
 
 static void run_all(struct drill *d, const struct drill_scenario *const *v, unsigned n,
@@ -152,9 +151,8 @@ int drill_run(const struct drill_options *o, struct drill_run *ret)
 	err = ret->results ? drill_target(d) : ERR_NOMEM;
 	if (err == OK)
 		err = drill_observe(d);
-	if (err == OK)
-		err = learn_up(d);
 	if (err == OK) {
+		learn_up(d);
 		run_all(d, v, n, ret);
 		finish(d, ret, wall_ms);
 	} else {

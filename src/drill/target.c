@@ -64,8 +64,8 @@ int drill_target(struct drill *d)
 	if (err != OK)
 		return err;
 	d->pool_servers = d->conf->npools > 0 ? d->conf->pools[d->pool].nservers : 0;
-	snprintf(d->target, sizeof(d->target), "http://%s%s", net_addr_format(&d->client.to, to),
-	         d->path);
+	snprintf(d->target, sizeof(d->target), "http%s://%s%s", d->client.tls ? "s" : "",
+	         net_addr_format(&d->client.to, to), d->path);
 	return OK;
 }
 

@@ -74,6 +74,7 @@ def test_a_drill_asks_by_tls_where_the_file_says_so(lab):
     assert r["requests"] > 300 and r["failed"] < r["requests"] / 2
     assert r["download_intact"] is True and r["websocket_intact"] is True
     assert r["answered_by"]["web1"] > 0, "answers were understood"
+    assert json.loads(done.stdout)["target"].startswith("https://"), "what was asked"
 
 
 class Page(html.parser.HTMLParser):
