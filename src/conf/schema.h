@@ -112,6 +112,8 @@ struct rows {
 extern const struct rows schema_root;
 extern const struct rows schema_listener, schema_route, schema_pool, schema_server, schema_check;
 extern const struct rows schema_passive, schema_access_log;
+/* schema_timeouts.c: with defaults, and those that override them */
+extern const struct rows schema_listener_timeouts, schema_timeouts;
 /* schema_acme.c */
 extern const struct rows schema_issuer;
 /* schema_tls.c, schema_wire.c */

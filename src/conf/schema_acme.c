@@ -3,13 +3,9 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "conf/load.h"
+#include "conf/units.h"
 #include "conf/value.h"
-
-#define S    NS_PER_S
-#define HOUR (3600 * NS_PER_S)
-#define DAY  (24 * HOUR)
 
 static const char *const challenges[] = { "http-01", "tls-alpn-01", "dns-01", NULL };
 static const char *const keys[] = { "p256", "p384", "rsa2048", "rsa4096", NULL };

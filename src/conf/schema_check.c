@@ -7,11 +7,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "conf/load.h"
+#include "conf/units.h"
 #include "conf/value.h"
-
-#define MS   NS_PER_MS
-#define HOUR (3600 * NS_PER_S)
-#define DAY  (24 * HOUR)
 
 /* By enum conf_probe. */
 static const char *const kinds[PROBE_KINDS] = {

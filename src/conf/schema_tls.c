@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table, continued: TLS of listeners. */
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "conf/load.h"
+#include "conf/units.h"
 #include "conf/value.h"
 #include "tls/server.h"
-
-#define S    NS_PER_S
-#define HOUR (3600 * NS_PER_S)
-#define DAY  (24 * HOUR)
 
 static const char *const versions[] = { "1.2", "1.3", NULL };
 

@@ -3,14 +3,9 @@
 #include <stdio.h>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "conf/load.h"
+#include "conf/units.h"
 #include "conf/value.h"
-
-#define MS   NS_PER_MS
-#define S    NS_PER_S
-#define HOUR (3600 * NS_PER_S)
-#define DAY  (24 * HOUR)
 
 /* --- nodes ------------------------------------------------------------------------------------ */
 

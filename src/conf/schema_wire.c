@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table, continued: HTTP/2 of listeners, TLS towards servers. */
 #include "conf/load.h"
+#include "conf/units.h"
 #include "conf/value.h"
-
-#define KIB 1024ULL
 
 static const char *const versions[] = { "1.2", "1.3", NULL };
 
