@@ -85,6 +85,7 @@ struct acme {
 	struct loop_timer end; /* of patience, while draining */
 	uint32_t ids;
 	bool draining;
+	bool fresh; /* has just started: what its status says is of a process that is gone */
 };
 
 /* --- issuer_new.c, issuer.c
@@ -125,6 +126,8 @@ void acme_issuer_job_done(struct acme_job *job);
 void acme_status_load(struct issuer *i);
 /* Writes the states of all issuers. */
 void acme_status_save(struct acme *a);
+/* Before the role ends in order: what is under way is given up, and is no failure. */
+void acme_status_rest(struct acme *a);
 uint64_t acme_now(void); /* Unix time, seconds */
 
 #endif

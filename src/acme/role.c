@@ -99,7 +99,9 @@ static int start(struct role *r, const struct role_conf *first, char *why, size_
 	 */
 	if (acme_files_prepare(r->state_dir, why, why_size) != OK)
 		log_error("acme_failed", NULL, "%s", why);
+	a->fresh = true;
 	take_conf(a, first);
+	a->fresh = false;
 	role_ready(r);
 	return OK;
 }
@@ -142,6 +144,7 @@ static void drain(struct role *r)
 	struct issuer *i;
 	struct issuer *next;
 
+	acme_status_rest(a);
 	a->draining = true;
 	a->end.fn = on_end;
 	loop_timer_set(r->loop, &a->end, DRAIN_PATIENCE);

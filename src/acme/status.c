@@ -45,8 +45,20 @@ static bool is(const json_t *j, const char *key, struct str want)
 	return s && str_eq(str_from(s), want);
 }
 
+/* The process that ordered was killed, or the machine was: again at once, and again, would meet the
+ * authority's limits. */
+static void cut_off(struct acme_cert *c)
+{
+	acme_plan_failed(&c->plan, acme_now(), ORDER_UNREACHABLE, 0, (unsigned)random_below(1000));
+	snprintf(c->error, sizeof(c->error), "the process ended in the middle of the order");
+	c->error_type[0] = '\0';
+	c->failures++;
+	log_warning("acme_failed", c->name, "%s; it is tried again in %llu s", c->error,
+	            (unsigned long long)(c->plan.not_yet - acme_now()));
+}
+
 /* What was learned under other settings says nothing about these: then it is tried at once. */
-static void take(struct acme_cert *c, const json_t *j)
+static void take(struct issuer *i, struct acme_cert *c, const json_t *j)
 {
 	char settings[32];
 
@@ -65,6 +77,8 @@ static void take(struct acme_cert *c, const json_t *j)
 	c->plan.issued = MIN(c->plan.issued, acme_now());
 	text(j, "error", c->error, sizeof(c->error));
 	text(j, "error_type", c->error_type, sizeof(c->error_type));
+	if (i->a->fresh && is(j, "state", str_from(acme_state_name[ACME_ORDERING])))
+		cut_off(c);
 }
 
 void acme_status_load(struct issuer *i)
@@ -83,7 +97,7 @@ void acme_status_load(struct issuer *i)
 			struct acme_cert *c = &i->certs[n];
 
 			if (is(j, "issuer", i->conf->name) && is(j, "name", str_from(c->name)))
-				take(c, j);
+				take(i, c, j);
 		}
 	}
 	json_decref(root);
@@ -164,4 +178,19 @@ void acme_status_save(struct acme *a)
 	if (!a->draining && buf_write_file(&b, path, 0600) != OK)
 		log_warning("acme_status", NULL, "cannot write %s: %s", path, strerror(errno));
 	buf_free(&b);
+}
+
+void acme_status_rest(struct acme *a)
+{
+	struct issuer *i;
+	bool some = false;
+
+	TAILQ_FOREACH (i, &a->issuers, link) {
+		if (i->cert != NULL) {
+			some = true;
+			i->cert->ordering = false;
+		}
+	}
+	if (some)
+		acme_status_save(a);
 }

@@ -489,6 +489,25 @@ def test_reload_does_not_disturb_an_order(node, whoami, authority, folder):
     assert ca.orders() == 1 and len(told(log)) == 2
 
 
+def test_a_killed_order_waits_and_an_ended_one_does_not(node, whoami, authority, folder):
+    ca = authority()
+    hook, log = program(folder, ca)
+    site = Site(node, whoami, ca, "dns-01", dns={"exec": [hook], "wait": "1h"}).start()
+    wait_for(lambda: len(told(log)) == 1, what="record set")
+    site.node.stop() # in order: the next start goes on with an order of its own
+    site.node.start()
+    wait_for(lambda: ca.orders() == 2, what="the second order")
+    wait_for(lambda: len(told(log)) >= 2, what="the second record")
+    site.node.kill_role("acme")
+    cut = site.wait("failed", failures=1)
+    assert "in the middle" in cut["error"] and cut["next"] > cut["failed"]
+    site.node.kill_role("acme") # one that only waits has nothing to lose
+    wait_for(lambda: {r["name"]: r for r in site.node.status()["roles"]}["acme"]["restarts"] >= 2
+             and {r["name"]: r for r in site.node.status()["roles"]}["acme"]["ready"],
+             what="acme is back")
+    assert site.state()["failures"] == 1 and ca.orders() == 2
+
+
 def test_end_takes_records_back(node, whoami, authority, folder):
     ca = authority()
     hook, log = program(folder, ca)
