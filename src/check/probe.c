@@ -99,15 +99,18 @@ static void set_host(struct probe *p)
 void probe_ask(struct probe *p, const struct conf_check *check, const struct probe_text *text,
                const struct net_addr *address, const char *server)
 {
+	const struct probe_ops *ops;
+
 	CHECK(check->probe < ARRAY_LEN(probe_table));
+	ops = check->probe == PROBE_HTTP && text->http2 ? &probe_http2 : probe_table[check->probe];
 	p->check = check;
 	p->text = text;
 	p->address = *address;
 	p->server = server;
-	if (p->ops != probe_table[check->probe]) {
+	if (p->ops != ops) {
 		p->phase = 0;
 	}
-	p->ops = probe_table[check->probe];
+	p->ops = ops;
 	if (check->port != 0) {
 		set_port(&p->address, check->port);
 	}
@@ -211,5 +214,6 @@ bool probe_same(const struct conf_check *a, const struct conf_check *b)
 	       str_eq(a->login, b->login) && str_eq(a->database, b->database) &&
 	       str_eq(a->password, b->password) && str_eq(a->dns, b->dns) &&
 	       str_eq(a->dns_type, b->dns_type) && a->expiry == b->expiry &&
-	       a->over_tls == b->over_tls && a->send_proxy == b->send_proxy;
+	       a->over_tls == b->over_tls && a->send_proxy == b->send_proxy &&
+	       a->protocol == b->protocol;
 }

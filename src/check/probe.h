@@ -16,7 +16,7 @@
 
 struct probe;
 struct ping;
-struct grpc;
+struct h2;
 
 /* What all probes of the process share. */
 struct probe_env {
@@ -36,6 +36,7 @@ struct probe_env {
 struct probe_text {
 	struct str head; /* up to and with "Host: " */
 	struct str tail; /* from the line end after the host */
+	bool http2;      /* it is asked by HTTP/2 */
 };
 
 enum probe_end {
@@ -118,7 +119,7 @@ struct probe {
 	uint64_t drained;
 	struct http_chunked chunked;
 	struct probe_store *store;
-	struct grpc *grpc; /* during one question */
+	struct h2 *h2; /* during one question */
 	TAILQ_ENTRY(probe) waits;
 	struct scram scram; /* of a postgres check that logs in */
 };
@@ -181,6 +182,11 @@ void probe_close(struct probe *p);
 /* A buffer, emptied where it was not there yet; NULL when out of memory. */
 struct probe_store *probe_store_get(struct probe *p);
 void probe_store_put(struct probe *p);
+/* One that is the kind's own; the same. */
+struct probe_store *probe_store_new(struct probe_env *env);
+void probe_store_free(struct probe_env *env, struct probe_store *store);
+/* Adds what there is room for; whether the text is in what there is now. */
+bool probe_store_find(struct probe_store *store, struct str more, struct str text);
 
 /*
  * probe_talk.c: kinds that talk. A connection for each question; what comes in is offered to
@@ -198,9 +204,12 @@ void probe_bye(struct probe *p, const void *data, size_t len);
 void probe_well(struct probe *p);
 void probe_ill(struct probe *p, enum fail_why why, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Ends the question undecided. */
+void probe_no_memory(struct probe *p);
 
 extern const struct probe_ops probe_tcp;
 extern const struct probe_ops probe_http;
+extern const struct probe_ops probe_http2;
 extern const struct probe_ops probe_exec;
 extern const struct probe_ops probe_tls;
 extern const struct probe_ops probe_grpc;

@@ -135,7 +135,6 @@ static void look(struct probe *p, struct str run, bool whole)
 {
 	struct str match = p->check->match;
 	struct probe_store *s = p->store;
-	size_t from, n;
 
 	if (s == NULL && (whole || memmem(run.s, run.len, match.s, match.len) != NULL)) {
 		bool found = run.len != 0 && memmem(run.s, run.len, match.s, match.len) != NULL;
@@ -149,13 +148,7 @@ static void look(struct probe *p, struct str run, bool whole)
 		probe_verdict(p, PROBE_UNDECIDED, FAIL_LOCAL, NULL);
 		return;
 	}
-	from = s->len >= match.len ? s->len - match.len + 1 : 0;
-	n = MIN(run.len, PROBE_STORE - s->len);
-	if (n != 0) {
-		memcpy(s->data + s->len, run.s, n);
-		s->len += n;
-	}
-	judge_match(p, memmem(s->data + from, s->len - from, match.s, match.len) != NULL, whole);
+	judge_match(p, probe_store_find(s, run, match), whole);
 }
 
 /* Hands on what the framing says is data; the verdict may fall within. */

@@ -220,30 +220,51 @@ enum fail_why probe_link_timed_out(const struct probe *p)
 
 /* --- buffers -------------------------------------------------------------------------------- */
 
+struct probe_store *probe_store_new(struct probe_env *env)
+{
+	struct probe_store *s = env->stores;
+
+	if (s != NULL) {
+		env->stores = s->next;
+	} else {
+		s = malloc(sizeof(*s));
+	}
+	if (s != NULL) {
+		s->len = 0;
+	}
+	return s;
+}
+
+void probe_store_free(struct probe_env *env, struct probe_store *store)
+{
+	if (store != NULL) {
+		store->next = env->stores;
+		env->stores = store;
+	}
+}
+
+bool probe_store_find(struct probe_store *store, struct str more, struct str text)
+{
+	size_t from = store->len >= text.len ? store->len - text.len + 1 : 0;
+	size_t n = MIN(more.len, sizeof(store->data) - store->len);
+
+	if (n != 0) {
+		memcpy(store->data + store->len, more.s, n);
+		store->len += n;
+	}
+	return memmem(store->data + from, store->len - from, text.s, text.len) != NULL;
+}
+
 struct probe_store *probe_store_get(struct probe *p)
 {
-	struct probe_env *env = p->env;
-
-	if (p->store != NULL) {
-		return p->store;
-	}
-	if (env->stores != NULL) {
-		p->store = env->stores;
-		env->stores = p->store->next;
-	} else {
-		p->store = malloc(sizeof(*p->store));
-	}
-	if (p->store != NULL) {
-		p->store->len = 0;
+	if (p->store == NULL) {
+		p->store = probe_store_new(p->env);
 	}
 	return p->store;
 }
 
 void probe_store_put(struct probe *p)
 {
-	if (p->store != NULL) {
-		p->store->next = p->env->stores;
-		p->env->stores = p->store;
-		p->store = NULL;
-	}
+	probe_store_free(p->env, p->store);
+	p->store = NULL;
 }

@@ -125,7 +125,7 @@ static struct str offer(struct probe *p, struct str got)
 	return got;
 }
 
-static void no_memory(struct probe *p)
+void probe_no_memory(struct probe *p)
 {
 	p->ops->stop(p);
 	probe_verdict(p, PROBE_UNDECIDED, FAIL_LOCAL, NULL);
@@ -143,7 +143,7 @@ static void on_data(struct probe *p, struct str data)
 		}
 		store = probe_store_get(p);
 		if (store == NULL) {
-			no_memory(p);
+			probe_no_memory(p);
 			return;
 		}
 		memcpy(store->data, left.s, left.len); /* at most what was received at once */

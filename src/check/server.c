@@ -193,7 +193,8 @@ void check_server_begin(struct check_server *s, uint32_t n, bool known)
 static bool same_question(const struct check_pool *a, const struct check_pool *b)
 {
 	return probe_same(&a->conf->check, &b->conf->check) && a->tls_key == b->tls_key &&
-	       conf_check_send_proxy(a->conf) == conf_check_send_proxy(b->conf);
+	       conf_check_send_proxy(a->conf) == conf_check_send_proxy(b->conf) &&
+	       conf_check_h2(a->conf) == conf_check_h2(b->conf);
 }
 
 void check_server_move(struct check_server *s, struct check_pool *pool,

@@ -78,6 +78,7 @@ static int fill_pool(struct check *c, struct check_set *set, struct check_pool *
 		return err;
 	}
 	(void)snprintf(why, why_size, "out of memory for the servers");
+	pool->text.http2 = conf_check_h2(conf);
 	if (conf->check.probe == PROBE_HTTP &&
 	    probe_http_text(&conf->check, &set->arena, &pool->text) != OK) {
 		return ERR_NOMEM;

@@ -41,9 +41,12 @@ static bool file_of(const struct store *store, struct str path, struct str *ret)
 	return path.len == 0 || ret->len > 0;
 }
 
-static const char *alpn_of(const struct conf_check *c)
+static const char *alpn_of(const struct conf_pool *p)
 {
-	return c->probe == PROBE_GRPC ? "\2h2" : c->probe == PROBE_HTTP ? "\10http/1.1" : NULL;
+	if (p->check.probe == PROBE_GRPC || conf_check_h2(p)) {
+		return "\2h2";
+	}
+	return p->check.probe == PROBE_HTTP ? "\10http/1.1" : NULL;
 }
 
 static int want(const struct conf_pool *pool, const struct conf_pool_tls *t,
@@ -58,7 +61,7 @@ static int want(const struct conf_pool *pool, const struct conf_pool_tls *t,
 		                      t->min_version == TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION,
 		                  /* a resumed session shows no certificate */
 		                  .resumption = t->resumption && pool->check.probe != PROBE_TLS,
-		                  .alpn = alpn_of(&pool->check),
+		                  .alpn = alpn_of(pool),
 		              } };
 	if (t->verify && !file_of(store, t->ca, &w->options.ca)) {
 		missing = t->ca;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a check does as its pool does, unless it says otherwise: TLS, PROXY header. */
+/* What a check does as its pool does, unless it says otherwise: TLS, PROXY header, HTTP/2. */
 #include "conf/schema.h"
 
 const struct conf_pool_tls *conf_check_tls(const struct conf_pool *p)
@@ -48,6 +48,16 @@ uint32_t conf_check_send_proxy(const struct conf_pool *p)
 	default:
 		return at_traffic_port(p) ? p->send_proxy : (uint32_t)SEND_PROXY_OFF;
 	}
+}
+
+bool conf_check_h2(const struct conf_pool *p)
+{
+	const struct conf_check *c = &p->check;
+
+	if (c->probe != PROBE_HTTP || c->protocol != CHECK_PROTOCOL_AUTO) {
+		return c->probe == PROBE_HTTP && c->protocol == CHECK_H2;
+	}
+	return p->protocol == POOL_H2 && at_traffic_port(p);
 }
 
 static bool pings(const struct conf_pool *p, uint32_t n, int family)

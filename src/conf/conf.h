@@ -166,6 +166,7 @@ enum conf_probe {
 enum conf_check_role { CHECK_ROLE_ANY, CHECK_ROLE_PRIMARY, CHECK_ROLE_REPLICA };
 enum conf_check_tls { CHECK_TLS_AUTO, CHECK_TLS_ON, CHECK_TLS_OFF }; /* auto: as the pool's */
 enum conf_check_proxy { CHECK_PROXY_AUTO, CHECK_PROXY_OFF, CHECK_PROXY_V1, CHECK_PROXY_V2 };
+enum conf_check_protocol { CHECK_PROTOCOL_AUTO, CHECK_HTTP1, CHECK_H2 };
 
 struct conf_check {
 	uint32_t probe;    /* enum conf_probe */
@@ -191,6 +192,7 @@ struct conf_check {
 	uint32_t over_tls;        /* enum conf_check_tls */
 	struct conf_pool_tls tls; /* of the check alone; see conf_check_tls */
 	uint32_t send_proxy;      /* enum conf_check_proxy; see conf_check_send_proxy */
+	uint32_t protocol;        /* http: enum conf_check_protocol; see conf_check_h2 */
 	uint32_t port;            /* 0: the server's own */
 	uint64_t interval;        /* 2s */
 	uint64_t fast_interval;   /* while a change is in the making; 0: interval */
@@ -375,6 +377,8 @@ const struct conf_server *conf_server_find(const struct conf *c, struct str id,
 const struct conf_pool_tls *conf_check_tls(const struct conf_pool *p);
 /* The PROXY header that they begin with: enum conf_send_proxy. */
 uint32_t conf_check_send_proxy(const struct conf_pool *p);
+/* Whether they are http checks that speak HTTP/2. */
+bool conf_check_h2(const struct conf_pool *p);
 
 /* Whether something of that family is checked by ping. */
 bool conf_pings(const struct conf *c, int family);

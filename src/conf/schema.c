@@ -161,18 +161,6 @@ static const struct row pool_rows[] = {
 	END
 };
 
-/* What does not go with servers that speak HTTP/2. */
-static void verify_h2(struct load *l, const struct conf_pool *p, const struct node *n)
-{
-	const struct node *check = node_get(n, "check");
-
-	if (p->protocol == POOL_H2 && p->check.probe == PROBE_HTTP && check) {
-		problem_warning(l->problems, check->key_at,
-		                "an http check speaks HTTP/1.1, which a server that speaks only "
-		                "HTTP/2 refuses: a tcp or grpc check suits both");
-	}
-}
-
 static void pool_finish(struct load *l, const struct node *n, void *object)
 {
 	struct conf_pool *p = object;
@@ -186,7 +174,6 @@ static void pool_finish(struct load *l, const struct node *n, void *object)
 		                "\"hash_header\" has no effect: balance is %s",
 		                balances[p->balance]);
 	}
-	verify_h2(l, p, n);
 	for (uint32_t i = 0; i < p->nservers; i++) {
 		struct conf_server *s = (struct conf_server *)&p->servers[i];
 		char *id = load_alloc(l, p->name.len + s->name.len + 2, 1);

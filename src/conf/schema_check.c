@@ -26,6 +26,7 @@ const char *conf_probe_name(uint32_t probe)
 static const char *const roles[] = { "any", "primary", "replica", NULL };
 static const char *const over_tls[] = { "auto", "true", "false", NULL };
 static const char *const send_proxy[] = { "auto", "off", "v1", "v2", NULL };
+static const char *const protocols[] = { "auto", "http", "h2", NULL };
 static const char *const dns_types[] = { "A",   "AAAA", "CNAME", "MX",  "NS",
 	                                 "PTR", "SOA",  "SRV",   "TXT", NULL };
 
@@ -190,6 +191,10 @@ static const struct row check_rows[] = {
 	  .doc = "Whether the check's connections begin with a PROXY header, which says that they "
 	         "are the checker's own (v2: LOCAL; v1: its own addresses): auto is as the pool "
 	         "does, but on a \"port\" that is not the servers' own none is sent." },
+	{ "protocol", &type_choice, OF(conf_check, protocol), .def = "auto", .choices = protocols,
+	  .redo = REDO_CHECK,
+	  .doc = "What an http check speaks, HTTP/1.1 (http) or HTTP/2 (h2): auto is as the pool "
+	         "does, but HTTP/1.1 on a \"port\" that is not the servers' own." },
 	{ "port", &type_count, OF(conf_check, port), .min = 1, .max = 65535, .redo = REDO_CHECK,
 	  .flags = ROW_OPTIONAL, .doc = "Port to probe; the server's own unless set." },
 	{ "interval", &type_duration, OF(conf_check, interval), .min = 10 * MS, .max = HOUR,
@@ -235,6 +240,7 @@ static const struct {
 	{ "over_tls", PROBES_OVER_TLS },
 	{ "tls", PROBES_OVER_TLS | IS(TLS) },
 	{ "send_proxy", PROBES_CONNECT },
+	{ "protocol", IS(HTTP) },
 };
 
 /* "http", "http or tcp", "a, b or c". */
@@ -325,6 +331,8 @@ static bool check_has(const struct row *row, const void *object)
 	     c->over_tls == CHECK_TLS_AUTO) ||
 	    (row->offset == offsetof(struct conf_check, send_proxy) &&
 	     c->send_proxy == CHECK_PROXY_AUTO) ||
+	    (row->offset == offsetof(struct conf_check, protocol) &&
+	     c->protocol == CHECK_PROTOCOL_AUTO) ||
 	    (row->offset == offsetof(struct conf_check, role) && c->role == CHECK_ROLE_ANY)) {
 		return false;
 	}

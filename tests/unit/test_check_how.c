@@ -9,6 +9,7 @@ struct how_case {
 	const char *pool; /* its options */
 	uint32_t send_proxy;
 	bool tls;
+	bool h2;
 };
 
 #define SERVERS ", servers: { a: 10.0.0.1:80, b: 10.0.0.2:80 }"
@@ -29,6 +30,13 @@ static const struct how_case cases[] = {
 	{ "no_connection", V2("ping: true") SERVERS, SEND_PROXY_OFF, false },
 	{ "datagrams", V2("dns: a.test") SERVERS, SEND_PROXY_OFF, false },
 	{ "over_tls", "tls: true, " V2("http: /") SERVERS, SEND_PROXY_V2, true },
+	{ "h2", "protocol: h2, check: { http: / }" SERVERS, SEND_PROXY_OFF, false, true },
+	{ "h2_other_kind", "protocol: h2, check: { tcp: true }" SERVERS, SEND_PROXY_OFF },
+	{ "h2_own_port", "protocol: h2, check: { http: /, port: 81 }" SERVERS, SEND_PROXY_OFF },
+	{ "h2_own_port_too", "protocol: h2, check: { http: /, port: 81, protocol: h2 }" SERVERS,
+	  SEND_PROXY_OFF, false, true },
+	{ "h2_not", "protocol: h2, check: { http: /, protocol: http }" SERVERS, SEND_PROXY_OFF },
+	{ "h2_by_itself", "check: { http: /, protocol: h2 }" SERVERS, SEND_PROXY_OFF, false, true },
 	{ "handshake", V2("tls: true") SERVERS, SEND_PROXY_V2, true },
 };
 
@@ -43,6 +51,7 @@ static void test_case(void **state)
 	t = load_well(text);
 	assert_int_equal(conf_check_send_proxy(&conf_of(t.l)->pools[0]), c->send_proxy);
 	assert_int_equal(conf_check_tls(&conf_of(t.l)->pools[0]) != NULL, c->tls);
+	assert_int_equal(conf_check_h2(&conf_of(t.l)->pools[0]), c->h2);
 	unload(&t);
 }
 

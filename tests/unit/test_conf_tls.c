@@ -93,7 +93,7 @@ static const struct tls_case cases[] = {
 	{ "http2_window", ON("http2: { window: 1KiB }"), 1, 0, "is out of bounds" },
 	/* towards servers */
 	{ "pool_on", TO("tls: true"), 0, 0, NULL },
-	{ "pool_h2", TO("protocol: h2"), 0, 1, "an http check speaks HTTP/1.1" },
+	{ "pool_h2", TO("protocol: h2"), 0, 0, NULL },
 	{ "pool_protocol", TO("protocol: h3"), 1, 0, "is not one of http, h2" },
 	{ "pool_key", TO("tls: { key: /k }"), 1, 0, "\"key\" is of no use without \"cert\"" },
 	{ "pool_unverified", TO("tls: { verify: false, ca: /ca }"), 0, 2,
