@@ -65,6 +65,8 @@ static struct http2_thread *http2_thread_new(struct thread *t)
 	nghttp2_option_set_no_http_messaging(ht->option, 1);
 	nghttp2_option_set_no_closed_streams(ht->option, 1);
 	nghttp2_option_set_max_outbound_ack(ht->option, MAX_ACKS);
+	/* What it reckons with for a head of many fields is more than the head. */
+	nghttp2_option_set_max_send_header_block_length(ht->option, 512 * 1024);
 	/* `max_resets` is ours to count. */
 	nghttp2_option_set_stream_reset_rate_limit(ht->option, UINT32_MAX, UINT32_MAX);
 	return ht;

@@ -286,6 +286,22 @@ def test_heads_without_bodies(node, origin, client):
     assert not {"connection", "x-hop", "keep-alive", "transfer-encoding"} & set(got.headers)
 
 
+def test_the_largest_head_of_a_response(node, origin, client):
+    fields = [(f"x-{i}", "v" * 245) for i in range(250)]
+    more = [f"{k}: {v}" for k, v in fields]
+
+    def serve(peer):
+        while peer.recv_request():
+            peer.reply(b"ok", "200 OK", *more)
+
+    n = listening(node, [origin(serve).address], listener={"max_header_size": "64KiB"})
+    c = client(n.port)
+    c.h2.decoder.max_header_list_size = 1 << 20
+    got = c.get()
+    assert got.status == 200 and got.body == b"ok"
+    assert set(fields) <= set(got.headers.items())
+
+
 def test_cookies_are_one_field_again(node, origin, client):
     seen = []
 
