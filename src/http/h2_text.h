@@ -87,7 +87,6 @@ struct h2_text {
 	bool sized;         /* there is a Content-Length */
 	bool extended;      /* CONNECT with :protocol (RFC 8441), or the answer that grants it */
 	bool connect;       /* CONNECT without */
-	bool may_extend;    /* SETTINGS_ENABLE_CONNECT_PROTOCOL was sent */
 	uint64_t length;    /* of the Content-Length */
 	unsigned status;    /* of a response */
 	const char *key;    /* WEBSOCKET_KEY_LEN bytes for extended CONNECT; NULL: not offered */
