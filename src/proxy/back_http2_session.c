@@ -211,7 +211,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 		return 0;
 	if (!st->final || (st->sized && len > st->left)) {
 		reset(c, st, NGHTTP2_PROTOCOL_ERROR,
-		      st->final ? "body longer than its Content-Length" : "data before its head");
+		      st->final ? "more data than its head allows" : "data before its head");
 		return 0;
 	}
 	st->left -= st->sized ? len : 0;
