@@ -21,8 +21,7 @@
 #define CONTROL_MAGIC 0x4354524cU
 #define MAX_PENDING   64
 #define PATIENCE      (90 * NS_PER_S) /* for the parent's answer; it has limits of its own */
-#define SUCCESSION    (20 * NS_PER_S) /* for the parent that an upgrade puts in the old one's place \
-	                               */
+#define SUCCESSION    (20 * NS_PER_S) /* for the parent that an upgrade puts in place */
 #define TICK          (500 * NS_PER_MS)
 #define DRAIN_TIME    (5 * NS_PER_S)
 #define WEBHOOK_DRAIN (2 * NS_PER_S) /* less than a node that ends waits for us */

@@ -12,7 +12,8 @@
 
 /* The fields' lines, malloc'ed; NULL in *ret where no certificate was asked for. OK, ERR_NOMEM. */
 int identity_make(SSL *ssl, char **ret);
-/* Whether a field's name is one of these, however it is spelled: gateways take "_" or "." for "-". */
+/* Whether a field's name is one of these, however it is spelled: gateways take "_" or "." for "-".
+ */
 bool identity_is_field(struct str name);
 
 #endif
