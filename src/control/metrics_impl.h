@@ -24,7 +24,7 @@ void metrics_servers(const struct api *a, struct buf *out);
 void metrics_certs(const struct api *a, struct buf *out);
 /* Virtual IPs and named checks. */
 void metrics_vips(const struct api *a, struct buf *out);
-/* Certificates by ACME. */
+/* Certificates by ACME (view_acme.c). */
 void metrics_acme(const struct api *a, struct buf *out);
 
 #endif
