@@ -116,9 +116,12 @@ extern const struct rows schema_passive, schema_access_log;
 extern const struct rows schema_listener_timeouts, schema_timeouts;
 /* schema_acme.c */
 extern const struct rows schema_issuer;
-/* schema_tls.c, schema_wire.c */
-extern const struct rows schema_tls, schema_cert, schema_tls_host, schema_http2, schema_pool_tls;
-/* what those of a check share with a pool's */
+/* schema_tls.c */
+extern const struct rows schema_tls, schema_cert, schema_tls_host;
+/* schema_http2.c */
+extern const struct rows schema_http2;
+/* schema_pool_tls.c; what those of a check share with a pool's */
+extern const struct rows schema_pool_tls;
 extern const struct row schema_pool_tls_rows[];
 void schema_pool_tls_finish(struct load *l, const struct node *n, void *object);
 /* schema_tcp.c: keys of listeners that stand among the others */
