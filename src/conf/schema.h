@@ -167,6 +167,7 @@ extern const struct row_type type_items, type_path, type_tls_version, type_inter
 /* types_tree.c: groups of rows and maps of named things */
 extern const struct row_type type_group, type_map;
 
+/* redo.c */
 const char *redo_text(enum redo redo);
 /* The members of the JSON Schema of an object, without braces. */
 void schema_object(const struct rows *rows, struct buf *out);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table, continued: what stands at the top of the file. */
+/* The table: every option of the configuration file, once. Here is what stands at its top. */
 #include <stdio.h>
 
 #include "base/clock.h"

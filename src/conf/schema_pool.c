@@ -1,23 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table, continued: pools and their servers; what changes of options touch, in words. */
-#include "conf/schema.h"
-
+/* The table, continued: pools and their servers. */
 #include "base/check.h"
 #include "conf/load.h"
 #include "conf/units.h"
 #include "conf/value.h"
-
-const char *redo_text(enum redo redo)
-{
-	static const char *const text[] = {
-#define REDO_TEXT(name, words) words,
-		REDO_ROWS(REDO_TEXT)
-#undef REDO_TEXT
-	};
-
-	CHECK((size_t)redo < ARRAY_LEN(text));
-	return text[redo];
-}
 
 static const char *const balances[] = { "round_robin", "least_conn",  "random_two",
 	                                "source_hash", "header_hash", NULL };
