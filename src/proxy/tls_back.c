@@ -57,6 +57,8 @@ static void server_name(const struct exchange *x, char out[NAME_LEN])
 		name.s++;
 		name.len -= 2;
 	}
+	if (name.len > 1 && name.s[name.len - 1] == '.') /* RFC 6066, 3: without it */
+		name.len--;
 	if (name.len > 0 && name.len < NAME_LEN) {
 		memcpy(out, name.s, name.len);
 		out[name.len] = '\0';
