@@ -152,7 +152,12 @@ void acme_http_call(CURL **curl, struct acme_job *job, struct http_call *c)
 	curl_slist_free_all(list);
 	c->status = (unsigned)status;
 	c->err = rc == CURLE_OK ? OK : ERR_SYSTEM;
-	if (c->answer.failed)
+	if (rc == CURLE_SSL_CACERT_BADFILE && c->ca != NULL)
+		snprintf(c->why, sizeof(c->why),
+		         "the authorities in %s cannot be read: the user that roles run as has to, "
+		         "and they are PEM",
+		         c->ca);
+	else if (c->answer.failed)
 		snprintf(c->why, sizeof(c->why), "its answer is longer than %d KiB",
 		         ORDER_MAX_ANSWER / 1024);
 	else

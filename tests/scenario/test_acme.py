@@ -434,13 +434,20 @@ def test_authority_that_is_away(node, whoami, authority):
     site.start()
     failed = site.wait("failed")
     assert "connect" in failed["error"].lower()
-    assert failed["next"] > failed["failed"]
     # Other settings are tried at once.
-    site.use(authority(http_port=site.http))
+    live = authority(http_port=site.http)
+    site.use(live)
+    site.issuer["ca"] = os.path.join(ca.dir, "broken.pem")
+    with open(site.issuer["ca"], "w", encoding="utf-8") as f:
+        f.write("no certificate")
+    assert site.node.reload(site.conf()).returncode == 0
+    wait_for(lambda: "cannot be read: the user" in site.state()["error"], what="the reason")
+    assert failed["next"] > failed["failed"]
+    site.use(live)
     assert site.node.reload(site.conf()).returncode == 0
     site.wait("valid")
     site.served()
-    assert site.state()["failures_total"] == 1
+    assert site.state()["failures_total"] == 2
 
 
 def test_storm_of_bad_nonces(node, whoami, authority):
