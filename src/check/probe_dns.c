@@ -40,7 +40,7 @@ static void dns_start(struct probe *p)
 	int fd;
 
 	dns_stop(p);
-	fd = net_connect_udp(&p->address);
+	fd = net_connect_datagrams(&p->address, 0); /* for one answer */
 	if (fd < 0) {
 		failed(p, errno);
 		return;

@@ -139,14 +139,15 @@ int net_listen_absent(const struct net_addr *a, int backlog)
 
 /* --- datagrams -------------------------------------------------------------------------------- */
 
-#define DATAGRAM_BUFFER (4 * 1024 * 1024) /* bytes asked for; what the system allows is used */
+/* What all clients of a listener send while its thread is busy with others. */
+#define LISTEN_BUFFER (4 * 1024 * 1024)
 
-static int open_datagrams(int family)
+static int open_datagrams(int family, int buffer)
 {
 	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd >= 0 && set(fd, SOL_SOCKET, SO_RCVBUFFORCE, DATAGRAM_BUFFER) < 0) {
-		(void)set(fd, SOL_SOCKET, SO_RCVBUF, DATAGRAM_BUFFER);
+	if (fd >= 0 && buffer > 0 && set(fd, SOL_SOCKET, SO_RCVBUFFORCE, buffer) < 0) {
+		(void)set(fd, SOL_SOCKET, SO_RCVBUF, buffer);
 	}
 	return fd;
 }
@@ -154,7 +155,7 @@ static int open_datagrams(int family)
 static int bind_datagrams(const struct net_addr *a, bool absent)
 {
 	const bool six = a->sa.sa_family == AF_INET6;
-	int fd = open_datagrams(a->sa.sa_family);
+	int fd = open_datagrams(a->sa.sa_family, LISTEN_BUFFER);
 
 	if (fd < 0) {
 		return ERR_SYSTEM;
@@ -187,9 +188,9 @@ int net_bind_datagrams(const struct net_addr *a, bool absent)
 	return bind_datagrams(&v4, absent);
 }
 
-int net_connect_datagrams(const struct net_addr *a)
+int net_connect_datagrams(const struct net_addr *a, int buffer)
 {
-	int fd = open_datagrams(a->sa.sa_family);
+	int fd = open_datagrams(a->sa.sa_family, buffer);
 
 	if (fd < 0) {
 		return ERR_SYSTEM;
@@ -225,16 +226,6 @@ int net_connect(const struct net_addr *a, bool *ret_done)
 	}
 	*ret_done = false;
 	return fd;
-}
-
-int net_connect_udp(const struct net_addr *a)
-{
-	int fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0) {
-		return ERR_SYSTEM;
-	}
-	return connect(fd, &a->sa, a->len) == 0 ? fd : fail(fd);
 }
 
 int net_connect_error(int fd)

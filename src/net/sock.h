@@ -18,11 +18,16 @@ int net_listen_absent(const struct net_addr *a, int backlog);
 
 /*
  * The same for datagrams: bound, and telling of each datagram to which address it came. absent as
- * in net_listen_absent. net_connect_datagrams: connected, so that only that peer is heard and
- * errors that the network reports are told.
+ * in net_listen_absent.
  */
 int net_bind_datagrams(const struct net_addr *a, bool absent);
-int net_connect_datagrams(const struct net_addr *a);
+/*
+ * A socket of datagrams that is connected to that IP address, from a port of the kernel's choice:
+ * only what comes from there is received, and errors that the network reports are told. buffer:
+ * bytes of datagrams that may wait to be read, as far as the system allows; 0: its default. The
+ * descriptor or ERR_SYSTEM with errno.
+ */
+int net_connect_datagrams(const struct net_addr *a, int buffer);
 /* Whether a socket is one of datagrams. */
 bool net_is_datagrams(int fd);
 
@@ -31,10 +36,6 @@ bool net_is_datagrams(int fd);
 int net_connect(const struct net_addr *a, bool *ret_done);
 /* The error of a connection in the making: 0 or an errno. */
 int net_connect_error(int fd);
-
-/* A datagram socket connected to that IP address, from a port of the kernel's choice: only what
- * comes from there is received. The descriptor or ERR_SYSTEM. */
-int net_connect_udp(const struct net_addr *a);
 
 /* accept4 with TCP_NODELAY. Returns the descriptor, or ERR_AGAIN, ERR_FULL (no descriptor or
  * memory), ERR_SYSTEM. */
