@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "core/certs_helper.h"
 #include "core/parent.h"
+#include "tls/store.h"
 
 #define CERTS_LOOK    (60 * NS_PER_S)   /* between two looks that nothing has asked for */
 #define CERTS_SETTLE  (200 * NS_PER_MS) /* after a change: the other half of it follows */
@@ -145,10 +146,13 @@ static void take_over(struct generation *g, struct certs_answer *a)
 
 /* --- looking -------------------------------------------------------------------------------- */
 
+/* A change that came while a helper was at work has asked for a look of its own: that stays. */
 static void plan(struct parent *p, uint64_t next_ms)
 {
 	uint64_t now_ms = clock_wall_ms(), ns = CERTS_LOOK;
 
+	if (p->certs.changed_at != 0 && p->certs.timer.due != 0)
+		return;
 	if (next_ms != 0) {
 		uint64_t left = next_ms > now_ms ? next_ms - now_ms : 0;
 
@@ -203,7 +207,8 @@ void certs_changed(struct parent *p)
 
 static void done_present(struct parent *p, struct certs_answer *a)
 {
-	bool files_too = a->changed && !certs_same(p->cur->certs_files, a->files);
+	bool news = a->changed && !store_same(p->cur->certs, a->store);
+	bool files_too = news && !store_same(p->cur->certs_files, a->files);
 
 	if (a->err != OK) {
 		log_error("certificates", NULL,
@@ -213,7 +218,8 @@ static void done_present(struct parent *p, struct certs_answer *a)
 		certs_report(p, a);
 		if (a->changed) {
 			take_over(p->cur, a);
-			hand_out(p, files_too);
+			if (news)
+				hand_out(p, files_too);
 		}
 	}
 	if (p->certs.now.n > 0) {

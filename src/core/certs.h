@@ -15,8 +15,6 @@ struct conf;
 
 /* Whether a configuration needs any. */
 bool certs_wanted(const struct conf *c);
-/* Whether two stores hold the same. -1: none. */
-bool certs_same(int a, int b);
 /* Tells what has changed since the table on the board, which it then replaces. */
 void certs_report(struct parent *p, struct certs_answer *a);
 

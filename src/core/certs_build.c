@@ -105,7 +105,7 @@ static void describe(const struct build *b, const struct store_cert *c, struct b
 	e->stage = (uint8_t)cert_stage_of(c->not_before, c->not_after, b->now_ms / 1000);
 	e->serving = 1;
 	memcpy(e->fingerprint, c->fingerprint, sizeof(e->fingerprint));
-	cert_key_type(c, e->key, sizeof(e->key));
+	snprintf(e->key, sizeof(e->key), "%.*s", STR_ARG(c->kind));
 }
 
 void build_push(struct build *b, const struct store_cert *c, uint32_t listener, uint32_t source,
@@ -144,24 +144,49 @@ static int read_one(struct build *b, const struct build_pair *p, const char *pat
 	return err;
 }
 
+/* Looked at before the files are read: whatever is written from then on shows. */
+static void stamp(const struct build *b, const struct build_pair *p, struct store_cert *c)
+{
+	memset(c->stamps, 0, sizeof(c->stamps));
+	if (p->folder)
+		return; /* what acme writes is little, and is read through no links */
+	c->stamps[STORE_STAMP_CERT] = certs_file_stamp(p->cert, b->now_ms);
+	c->stamps[STORE_STAMP_KEY] =
+	    p->key ? certs_file_stamp(p->key, b->now_ms) : c->stamps[STORE_STAMP_CERT];
+}
+
+static bool is_unchanged(const struct store_cert *c, const struct store_cert *former,
+                         enum store_stamp i)
+{
+	return former && c->stamps[i] != 0 && c->stamps[i] == former->stamps[i];
+}
+
 /* The certificate may be new and the key old, or the other way round, while both are being written:
  * ACME's folder is exchanged as a whole, so that another look finds a pair. */
 static int read_pair(struct build *b, const struct build_pair *p, const struct store_cert *former,
-                     struct store_cert *c, char *why, size_t why_size, char *note, size_t note_size)
+                     struct store_cert *c, char *why, size_t why_size)
 {
 	struct str chain, key = STR_NONE;
+	char note[256] = "";
 	int err = OK;
 
+	stamp(b, p, c);
+	if (is_unchanged(c, former, STORE_STAMP_CERT) && is_unchanged(c, former, STORE_STAMP_KEY)) {
+		*c = *former;
+		return OK;
+	}
 	for (int i = 0; i < 3; i++) {
 		err = read_one(b, p, p->cert, &chain, why, why_size);
 		if (err == OK && p->key)
 			err = read_one(b, p, p->key, &key, why, why_size);
 		if (err == OK)
 			err = cert_parse(b->arena, chain, key, former, c, why, why_size, note,
-			                 note_size);
+			                 sizeof(note));
 		if (err != ERR_REFUSED || !p->folder)
 			break;
 	}
+	if (err == OK && note[0] != '\0')
+		c->note = arena_str(b->arena, str_from(note));
 	return err;
 }
 
@@ -205,8 +230,19 @@ static void staple(struct build *b, const struct build_pair *p, const struct sto
 	struct str der;
 	int err;
 
+	c->ocsp = STR_NONE;
+	c->ocsp_until = 0;
 	if (!path || p->folder)
 		return;
+	c->stamps[STORE_STAMP_OCSP] =
+	    former && former->ocsp.len > 0 ? certs_file_stamp(path, b->now_ms) : 0;
+	if (is_unchanged(c, former, STORE_STAMP_OCSP) &&
+	    is_unchanged(c, former, STORE_STAMP_CERT) && former->ocsp.len > 0 &&
+	    (former->ocsp_until == 0 || now < former->ocsp_until)) {
+		c->ocsp = former->ocsp;
+		c->ocsp_until = former->ocsp_until;
+		return;
+	}
 	err = certs_file_read(b->arena, path, 65536, &der, why, sizeof(why));
 	if (err == ERR_NOT_FOUND && !p->ocsp)
 		return;
@@ -214,12 +250,16 @@ static void staple(struct build *b, const struct build_pair *p, const struct sto
 		err = cert_ocsp(der, c, now, &until, why, sizeof(why));
 	if (err == OK) {
 		c->ocsp = der;
+		c->ocsp_until = until;
 		return;
 	}
+	c->stamps[STORE_STAMP_OCSP] = 0;
 	snprintf(e->note, sizeof(e->note), "OCSP answer: %.100s", why);
 	if (former && former->ocsp.len > 0 &&
-	    cert_ocsp(former->ocsp, c, now, &until, why, sizeof(why)) == OK)
+	    cert_ocsp(former->ocsp, c, now, &until, why, sizeof(why)) == OK) {
 		c->ocsp = former->ocsp;
+		c->ocsp_until = until;
+	}
 }
 
 void build_pair(struct build *b, const struct build_pair *p)
@@ -228,7 +268,7 @@ void build_pair(struct build *b, const struct build_pair *p)
 	    p->folder ? arena_printf(b->arena, "%s/%s", p->folder, p->cert) : p->cert;
 	const struct store_cert *former = origin ? build_former(b, origin) : NULL;
 	struct store_cert c = { .use = STORE_SERVE };
-	char why[256], note[256] = "";
+	char why[256];
 	struct board_cert *e;
 	int err;
 
@@ -236,13 +276,14 @@ void build_pair(struct build *b, const struct build_pair *p)
 		b->err = ERR_NOMEM;
 		return;
 	}
-	err = read_pair(b, p, former, &c, why, sizeof(why), note, sizeof(note));
+	err = read_pair(b, p, former, &c, why, sizeof(why));
 	if (err == OK)
 		err = check_dates(b, &c, former, why, sizeof(why));
 	e = build_entry(b, p->listener, p->from, origin);
 	if (err == OK) {
 		c.origin = str_from(origin);
-		snprintf(e->note, sizeof(e->note), "%.120s", note);
+		snprintf(e->note, sizeof(e->note), "%.*s", (int)MIN(c.note.len, 120U),
+		         c.note.s ? c.note.s : "");
 		staple(b, p, former, &c, e);
 		build_push(b, &c, p->listener, p->source, e);
 		if (e->stage == CERT_STAGE_OVER)

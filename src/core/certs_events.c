@@ -126,22 +126,25 @@ void certs_report(struct parent *p, struct certs_answer *a)
 	struct board_certs *old = board_certs_read(p->board);
 	struct board_cert *sorted = calloc(a->nentries + 1, sizeof(*sorted));
 	struct told t = { 0 };
+	uint32_t n;
 
 	if (!sorted) {
 		free(old);
 		return;
 	}
-	memcpy(sorted, a->entries, a->nentries * sizeof(*sorted));
-	qsort(sorted, a->nentries, sizeof(*sorted), compare);
+	/* Of what finds no room on the board nothing is known the next time. */
+	n = MIN(a->nentries, (uint32_t)BOARD_MAX_CERTS);
+	memcpy(sorted, a->entries, n * sizeof(*sorted));
+	qsort(sorted, n, sizeof(*sorted), compare);
 	if (old)
 		qsort(old->v, old->n, sizeof(*old->v), compare);
-	for (uint32_t i = 0; i < a->nentries; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		const struct board_cert *e = &a->entries[i];
 
 		tell(e, old ? bsearch(e, old->v, old->n, sizeof(*e), compare) : NULL, !old, &t);
 	}
 	if (old)
-		tell_gone(old, sorted, a->nentries, &t);
+		tell_gone(old, sorted, n, &t);
 	if (t.taken > EVENTS_MAX || t.refused > EVENTS_MAX)
 		log_notice("certificates", NULL,
 		           "%u taken or removed, %u refused: `holdfast status` has all of them",

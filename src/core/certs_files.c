@@ -14,6 +14,9 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/str.h"
+
+#define SETTLED_MS 3000 /* more than any file system rounds its times by, and a clock its steps */
 
 static int errno_err(int e)
 {
@@ -119,6 +122,26 @@ int certs_file_read_below(struct arena *a, const char *folder, const char *path,
 	if (dir >= 0)
 		close(dir);
 	return err;
+}
+
+uint64_t certs_file_stamp(const char *path, uint64_t now_ms)
+{
+	static const uint8_t key[16]; /* nobody gains by two files with one number */
+	struct stat st;
+	uint64_t v[7], hash;
+
+	/* Whatever else is set by hand, the time of the last change is the kernel's. */
+	if (stat(path, &st) != 0 || (uint64_t)st.st_ctim.tv_sec * 1000 + SETTLED_MS > now_ms)
+		return 0;
+	v[0] = st.st_dev;
+	v[1] = st.st_ino;
+	v[2] = (uint64_t)st.st_size;
+	v[3] = (uint64_t)st.st_mtim.tv_sec;
+	v[4] = (uint64_t)st.st_mtim.tv_nsec;
+	v[5] = (uint64_t)st.st_ctim.tv_sec;
+	v[6] = (uint64_t)st.st_ctim.tv_nsec;
+	hash = hash_keyed(key, v, sizeof(v));
+	return hash != 0 ? hash : 1;
 }
 
 /* --- folders -------------------------------------------------------------------------------- */

@@ -22,6 +22,13 @@ int certs_file_read(struct arena *a, const char *path, size_t max, struct str *r
 int certs_file_read_below(struct arena *a, const char *folder, const char *path, size_t max,
                           struct str *ret, char *why, size_t why_size);
 
+/*
+ * A number that tells whether a file is still what it was: of its place, size and times; links are
+ * followed. 0: it is not there, or has changed so lately that the next change might leave the same
+ * times. now_ms: Unix time.
+ */
+uint64_t certs_file_stamp(const char *path, uint64_t now_ms);
+
 struct certs_names {
 	char **v; /* sorted; malloc'd */
 	unsigned n;

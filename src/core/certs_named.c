@@ -103,7 +103,7 @@ static void pair(struct build *b, struct str cert, struct str key)
 	e->stage = (uint8_t)cert_stage_of(c.not_before, c.not_after, b->now_ms / 1000);
 	e->serving = 1;
 	memcpy(e->fingerprint, c.fingerprint, sizeof(e->fingerprint));
-	cert_key_type(&c, e->key, sizeof(e->key));
+	snprintf(e->key, sizeof(e->key), "%.*s", STR_ARG(c.kind));
 	if (e->stage == CERT_STAGE_OVER)
 		snprintf(e->problem, sizeof(e->problem), "it has expired");
 }

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BOARD_MAX_CERTS 4096 /* further ones are counted only */
+#define BOARD_MAX_CERTS 16384 /* further ones are counted only */
 
 enum cert_from { /* where it comes from; the first four as enum conf_cert_kind */
 	         CERT_FROM_FILES,

@@ -207,6 +207,25 @@ static int check_signature(X509 *leaf, char *why, size_t why_size)
 	return OK;
 }
 
+static struct str kind_of(struct arena *a, const EVP_PKEY *key)
+{
+	int bits = EVP_PKEY_get_bits(key);
+
+	switch (EVP_PKEY_get_base_id(key)) {
+	case EVP_PKEY_RSA:
+	case EVP_PKEY_RSA_PSS:
+		return str_from(arena_printf(a, "RSA %d", bits));
+	case EVP_PKEY_EC:
+		return str_from(arena_printf(a, "ECDSA P-%d", bits));
+	case EVP_PKEY_ED25519:
+		return STR("Ed25519");
+	case EVP_PKEY_ED448:
+		return STR("Ed448");
+	default:
+		return STR("unknown");
+	}
+}
+
 static int keep_leaf(struct arena *a, X509 *leaf, const EVP_PKEY *key, struct store_cert *ret,
                      char *why, size_t why_size)
 {
@@ -217,6 +236,7 @@ static int keep_leaf(struct arena *a, X509 *leaf, const EVP_PKEY *key, struct st
 	if (err != OK)
 		return err;
 	ret->ec = id != EVP_PKEY_RSA && id != EVP_PKEY_RSA_PSS;
+	ret->kind = kind_of(a, key);
 	ret->not_before = cert_time(X509_get0_notBefore(leaf));
 	ret->not_after = cert_time(X509_get0_notAfter(leaf));
 	if (ret->not_after == 0 || ret->not_after <= ret->not_before) {
@@ -298,35 +318,6 @@ int cert_parse(struct arena *a, struct str chain, struct str key, const struct s
 	EVP_PKEY_free(pkey);
 	ERR_clear_error();
 	return err;
-}
-
-void cert_key_type(const struct store_cert *c, char *out, size_t size)
-{
-	const unsigned char *at = c->nchain > 0 ? (const unsigned char *)c->chain[0].s : NULL;
-	X509 *x = at ? d2i_X509(NULL, &at, (long)c->chain[0].len) : NULL;
-	EVP_PKEY *key = x ? X509_get0_pubkey(x) : NULL;
-	int bits = key ? EVP_PKEY_get_bits(key) : 0;
-
-	switch (key ? EVP_PKEY_get_base_id(key) : 0) {
-	case EVP_PKEY_RSA:
-	case EVP_PKEY_RSA_PSS:
-		snprintf(out, size, "RSA %d", bits);
-		break;
-	case EVP_PKEY_EC:
-		snprintf(out, size, "ECDSA P-%d", bits);
-		break;
-	case EVP_PKEY_ED25519:
-		snprintf(out, size, "Ed25519");
-		break;
-	case EVP_PKEY_ED448:
-		snprintf(out, size, "Ed448");
-		break;
-	default:
-		snprintf(out, size, "unknown");
-		break;
-	}
-	X509_free(x);
-	ERR_clear_error();
 }
 
 bool cert_is_for(const struct store_cert *c, struct str host)

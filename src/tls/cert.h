@@ -12,8 +12,8 @@
 
 /*
  * A chain, PEM or DER, with its private key, PEM or DER; key.s NULL: it is in the chain's file
- * (PEM). Fills in ec, names, chain, key, not_before, not_after and fingerprint, in the arena. The
- * leaf is the certificate that the key fits; the others follow in the order in which they have
+ * (PEM). Fills in ec, names, chain, key, kind, not_before, not_after and fingerprint, in the arena.
+ * The leaf is the certificate that the key fits; the others follow in the order in which they have
  * signed.
  *
  * OK; ERR_SYNTAX: no certificate or no key can be read (cut short, encrypted, not one at all);
@@ -24,8 +24,6 @@
  */
 int cert_parse(struct arena *a, struct str chain, struct str key, const struct store_cert *former,
                struct store_cert *ret, char *why, size_t why_size, char *note, size_t note_size);
-/* "ECDSA P-256", "RSA 2048": what kind of key a parsed certificate has. */
-void cert_key_type(const struct store_cert *c, char *out, size_t size);
 /* Whether it is for a host name, by exact name or by one wildcard label (RFC 6125 6.4.3). */
 bool cert_is_for(const struct store_cert *c, struct str host);
 

@@ -22,7 +22,10 @@
 
 #define STORE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
-static const char store_magic[8] = "hfstor1";
+#define STORE_HEAD (sizeof(store_magic) + sizeof(uint64_t)) /* bytes: magic word, number */
+#define STORE_TAIL sizeof(((struct store_cert *)0)->stamps) /* of each certificate */
+
+static const char store_magic[8] = "hfstor2";
 
 /* --- writing -------------------------------------------------------------------------------- */
 
@@ -64,6 +67,9 @@ static void put_cert(struct buf *b, const struct store_cert *c)
 	put_u64(b, c->not_before);
 	put_u64(b, c->not_after);
 	buf_add(b, c->fingerprint, sizeof(c->fingerprint));
+	put_str(b, c->kind);
+	put_str(b, c->note);
+	put_u64(b, c->ocsp_until);
 }
 
 static void put_tickets(struct buf *b, const struct store_tickets *t)
@@ -118,6 +124,8 @@ int store_write(const struct store *s, int *ret_fd)
 		put_str(&b, s->files[i].path);
 		put_str(&b, s->files[i].bytes);
 	}
+	for (uint32_t i = 0; i < s->ncerts; i++)
+		buf_add(&b, s->certs[i].stamps, sizeof(s->certs[i].stamps));
 	if (b.failed) {
 		buf_free(&b);
 		return ERR_NOMEM;
@@ -246,6 +254,9 @@ static void get_cert(struct reader *r, struct store_cert *c)
 	print = get(r, sizeof(c->fingerprint));
 	if (print)
 		memcpy(c->fingerprint, print, sizeof(c->fingerprint));
+	c->kind = get_str(r);
+	c->note = get_str(r);
+	c->ocsp_until = get_u64(r);
 	if (r->err == OK && (c->use > STORE_ALPN || c->nchain == 0 || c->key.len == 0))
 		r->err = ERR_INVALID;
 }
@@ -300,6 +311,12 @@ static void get_store(struct reader *r, struct store *s)
 		files[i].path = get_str(r);
 		files[i].bytes = get_str(r);
 	}
+	for (uint32_t i = 0; i < s->ncerts; i++) {
+		const void *stamps = get(r, sizeof(certs[i].stamps));
+
+		if (stamps)
+			memcpy(certs[i].stamps, stamps, sizeof(certs[i].stamps));
+	}
 	if (r->left > 0)
 		r->err = r->err == OK ? ERR_INVALID : r->err;
 }
@@ -345,6 +362,37 @@ void store_unmap(struct store *s)
 	munmap(s->map, s->size);
 	arena_free(&m->arena);
 	free(m);
+}
+
+/* What has the number in front and the stamps behind it. */
+static size_t core_of(const char *p, size_t size)
+{
+	uint32_t ncerts;
+
+	memcpy(&ncerts, p + STORE_HEAD, sizeof(ncerts));
+	return size - STORE_HEAD - MIN(ncerts * STORE_TAIL, size - STORE_HEAD);
+}
+
+bool store_same(int a, int b)
+{
+	struct stat x, y;
+	const char *p, *q;
+	size_t size;
+	bool equal;
+
+	if (a < 0 || b < 0 || fstat(a, &x) != 0 || fstat(b, &y) != 0 || x.st_size != y.st_size ||
+	    x.st_size < (off_t)(STORE_HEAD + sizeof(uint32_t)))
+		return false;
+	size = (size_t)x.st_size;
+	p = mmap(NULL, size, PROT_READ, MAP_SHARED, a, 0);
+	q = mmap(NULL, size, PROT_READ, MAP_SHARED, b, 0);
+	equal = p != MAP_FAILED && q != MAP_FAILED && core_of(p, size) == core_of(q, size) &&
+	        memcmp(p + STORE_HEAD, q + STORE_HEAD, core_of(p, size)) == 0;
+	if (p != MAP_FAILED)
+		munmap((void *)p, size);
+	if (q != MAP_FAILED)
+		munmap((void *)q, size);
+	return equal;
 }
 
 struct str store_file(const struct store *s, struct str path)

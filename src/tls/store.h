@@ -22,6 +22,13 @@ enum store_use {
 	STORE_ALPN,  /* tls-alpn-01: shown for its name to who offers acme-tls/1 alone (RFC 8737) */
 };
 
+enum store_stamp {
+	STORE_STAMP_CERT,
+	STORE_STAMP_KEY,
+	STORE_STAMP_OCSP,
+	STORE_STAMPS,
+};
+
 struct store_cert {
 	uint32_t use;      /* enum store_use */
 	uint32_t listener; /* index in conf->listeners; UINT32_MAX: all */
@@ -36,6 +43,10 @@ struct store_cert {
 	struct str ocsp;                /* DER; empty: none */
 	uint64_t not_before, not_after; /* Unix time, seconds */
 	uint8_t fingerprint[32];        /* SHA-256 of the leaf */
+	struct str kind;                /* of the key, for people: "ECDSA P-256" */
+	struct str note;                /* what is odd about it and served all the same */
+	uint64_t ocsp_until;            /* Unix time, seconds; 0: no end */
+	uint64_t stamps[STORE_STAMPS];  /* of its files, certs_file_stamp(); 0: not known */
 };
 
 #define STORE_TICKET_KEYS 8
@@ -75,6 +86,8 @@ struct store {
 
 /* Packs into a sealed memory file; *ret_fd is the caller's. OK, ERR_NOMEM, ERR_SYSTEM. */
 int store_write(const struct store *s, int *ret_fd);
+/* Whether two hold the same, whatever their numbers and stamps. -1: none. */
+bool store_same(int a, int b);
 /* Maps one read-only. OK, ERR_NOMEM, ERR_SYSTEM, ERR_INVALID (not one of ours). */
 int store_map(int fd, struct store **ret);
 void store_unmap(struct store *s);

@@ -2,11 +2,13 @@
 """Certificates come and go: folders that are watched, files in pieces, what broken ones do, keys of
 tickets, the local authority; over reloads, restarts and upgrades."""
 
+import ctypes
 import os
 import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 
 import pytest
@@ -48,6 +50,57 @@ def test_a_new_certificate_is_served_without_a_reload(node, whoami, tmp_path):
     served(port, "x.b.test", a2)
     n.wait_log("certificate_removed")
     assert n.status()["generation"] == 1 # nothing was reloaded
+
+
+class Opened:
+    """Which files of a folder are opened, as inotify tells it."""
+
+    def __init__(self, folder):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        assert libc.inotify_add_watch(self.fd, os.fsencode(folder), 0x20) >= 0 # IN_OPEN
+
+    def names(self):
+        """Since the last call."""
+        out = set()
+        try:
+            data = os.read(self.fd, 1 << 20)
+        except BlockingIOError:
+            return out
+        while data:
+            size = struct.unpack("iIII", data[:16])[3]
+            out.add(data[16:16 + size].rstrip(b"\0").decode())
+            data = data[16 + size:]
+        return out
+
+
+def test_only_what_has_changed_is_read_again(node, whoami, tmp_path):
+    """Size and time of the contents may be those of before: the file is read all the same."""
+    d, port, a = str(tmp_path / "certs"), free_port(), Cert("a.test")
+    os.mkdir(d)
+    Cert("b.test").write(d, "b")
+    a.write(d, "a")
+    n = node(secure(port, whoami, [{"dir": d}]))
+    opened = Opened(d)
+
+    def alone():
+        """Another pair comes; whether that was all that was read."""
+        opened.names()
+        c = Cert("c.test")
+        c.write(d, "c")
+        served(port, "c.test", c)
+        return {x for x in opened.names() if not x.endswith(".tmp")} <= {"", "c.pem", "c.key"}
+    wait_for(alone, what="a look that reads nothing twice", every=0.5)
+    old = os.stat(os.path.join(d, "a.pem"))
+    a2 = Cert("a.test")
+    while len(a2.chain) != old.st_size:
+        a2 = Cert("a.test")
+    put(os.path.join(d, "a.key"), a2.key_pem)
+    with open(os.path.join(d, "a.pem"), "r+b") as f: # where it lies
+        f.write(a2.chain)
+    os.utime(os.path.join(d, "a.pem"), ns=(old.st_atime_ns, old.st_mtime_ns))
+    served(port, "a.test", a2)
+    assert not problems(n)
 
 
 @pytest.mark.sanitize

@@ -25,7 +25,11 @@ static struct store_cert cert = { .use = STORE_ALPN,
 	                          .key = { "key", 3 },
 	                          .not_before = 5,
 	                          .not_after = 1ULL << 40,
-	                          .fingerprint = { 1, 2, 3 } };
+	                          .fingerprint = { 1, 2, 3 },
+	                          .kind = { "Ed25519", 7 },
+	                          .note = { "odd", 3 },
+	                          .ocsp_until = 6,
+	                          .stamps = { 1, 2, 1ULL << 63 } };
 static struct store_tickets tickets = {
 	.listener = 7, .n = 2, .name = { "web", 3 }, .own = true, .made = { 9, 8 }
 };
@@ -68,6 +72,10 @@ static void test_round_trip(void **state)
 	assert_int_equal(m->certs[0].ocsp.len, 0);
 	assert_int_equal(m->certs[0].not_after, 1ULL << 40);
 	assert_memory_equal(m->certs[0].fingerprint, cert.fingerprint, 32);
+	assert_string_equal(m->certs[0].kind.s, "Ed25519");
+	assert_string_equal(m->certs[0].note.s, "odd");
+	assert_int_equal(m->certs[0].ocsp_until, 6);
+	assert_memory_equal(m->certs[0].stamps, cert.stamps, sizeof(cert.stamps));
 	assert_int_equal(m->tickets[0].listener, 7);
 	assert_int_equal(m->tickets[0].n, 2);
 	assert_true(m->tickets[0].own);
@@ -90,6 +98,33 @@ static void test_empty(void **state)
 	assert_int_equal(m->ncerts + m->ntickets + m->nchallenges + m->nfiles, 0);
 	store_unmap(m);
 	close(fd);
+}
+
+/* Numbers and stamps are not what a store is about; all else is. */
+static void test_same(void **state)
+{
+	struct store_cert other = cert;
+	struct store s = whole(), t = whole();
+	int a, b;
+
+	(void)state;
+	assert_int_equal(store_write(&s, &a), OK);
+	t.number++;
+	t.certs = &other;
+	other.stamps[0]++;
+	assert_int_equal(store_write(&t, &b), OK);
+	assert_true(store_same(a, b));
+	assert_false(store_same(a, -1));
+	close(b);
+	other.ocsp_until++;
+	assert_int_equal(store_write(&t, &b), OK);
+	assert_false(store_same(a, b));
+	close(b);
+	t.ncerts = 0;
+	assert_int_equal(store_write(&t, &b), OK);
+	assert_false(store_same(a, b));
+	close(a);
+	close(b);
 }
 
 static int sealed(const void *bytes, size_t len)
@@ -159,6 +194,7 @@ int main(void)
 
 	rows_add(&r, "round_trip", test_round_trip, NULL);
 	rows_add(&r, "empty", test_empty, NULL);
+	rows_add(&r, "same", test_same, NULL);
 	rows_add(&r, "broken", test_broken, NULL);
 	rows_add(&r, "not_sealed", test_not_sealed, NULL);
 	return rows_run(&r, "store");
