@@ -38,7 +38,7 @@ struct str websocket_key(const struct http_head *h)
 
 		if (!http_same(f->name, STR("sec-websocket-key")))
 			continue;
-		if (key.s != NULL || !is_key(f->value))
+		if (key.s != NULL || f->hop || !is_key(f->value))
 			return STR_NONE;
 		key = f->value;
 	}

@@ -12,7 +12,8 @@
 /* Whether an Upgrade of a request or of a 101 names websocket. */
 bool websocket_named(const struct http_head *h);
 /* The request's Sec-WebSocket-Key, WEBSOCKET_KEY_LEN bytes; empty where there is none, or more than
- * one, or none that stands for 16 bytes (RFC 6455, 4.1 and 11.3.1). */
+ * one, or none that stands for 16 bytes (RFC 6455, 4.1 and 11.3.1), or where Connection names it,
+ * so that nobody passes it on. */
 struct str websocket_key(const struct http_head *h);
 /* The Sec-WebSocket-Accept that answers a key (RFC 6455, 4.2.2), with a zero byte behind it. */
 void websocket_accept(const char key[WEBSOCKET_KEY_LEN], char out[WEBSOCKET_ACCEPT_LEN + 1]);

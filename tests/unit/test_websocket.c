@@ -24,6 +24,8 @@ static const struct row rows[] = {
 	{ "too_long", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQAA\r\n", "" },
 	{ "no_padding", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=a\r\n", "" },
 	{ "other_letters", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j_Q==\r\n", "" },
+	{ "named_by_connection",
+	  "Connection: upgrade, sec-websocket-key\r\nSec-WebSocket-Key: " SAMPLE "\r\n", "" },
 	{ "twice", "Sec-WebSocket-Key: " SAMPLE "\r\nSec-WebSocket-Key: " SAMPLE "\r\n", "" },
 };
 
