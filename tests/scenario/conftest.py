@@ -152,46 +152,42 @@ def pair(lan, node):
         p.stop()
 
 
-@pytest.fixture
-def whoami():
-    """whoami(name, *arguments, …) makes a Whoami; it is ended after the test."""
-    servers = []
+def makes(kind, end="stop"):
+    """A fixture: name(…) makes one of that kind; after the test they are ended, unless the test did
+    so."""
+    @pytest.fixture
+    def made():
+        things = []
 
-    def make(name="w", *args, **options):
-        w = Whoami(name, *args, **options)
-        servers.append(w)
-        return w
-    yield make
-    for w in servers:
-        w.stop()
+        def make(*args, **options):
+            things.append(kind(*args, **options))
+            return things[-1]
+        yield make
+        for x in things:
+            getattr(x, end)()
+    return made
 
 
-@pytest.fixture
-def load():
-    """load(port, …) makes a Load; stopped after the test if the test did not."""
-    loads = []
-
-    def make(*args, **options):
-        x = Load(*args, **options)
-        loads.append(x)
-        return x
-    yield make
-    for x in loads:
+def one_for_all(kind):
+    """Fixtures `whole_module` and another one: what kind() makes, once for a module; it has a node,
+    and stop()."""
+    @pytest.fixture(scope="module")
+    def whole_module():
+        x = kind()
+        yield x
         x.stop()
 
+    @pytest.fixture
+    def place(request, whole_module):
+        request.node.stash.setdefault(NODES, []).append(whole_module.node)
+        yield whole_module
+        whole_module.node.check_log()
+    return whole_module, place
 
-@pytest.fixture
-def wrk():
-    """wrk(url, …) makes a Wrk; stopped after the test if the test did not."""
-    runs = []
 
-    def make(*args, **options):
-        x = Wrk(*args, **options)
-        runs.append(x)
-        return x
-    yield make
-    for x in runs:
-        x.stop()
+whoami = makes(Whoami)
+load = makes(Load)
+wrk = makes(Wrk)
 
 
 def simple(port, servers, check=True, **pool):

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One node in front of test servers, for all tests of a module."""
 
-import pytest
-
-from conftest import NODES
+from conftest import makes, one_for_all
 from harness import Node, Whoami, free_port
 from origin import Origin
 
@@ -41,30 +39,8 @@ class Stand:
 
 
 def make(**options):
-    """A fixture for a module: the Stand, made once."""
-    @pytest.fixture(scope="module")
-    def whole_module():
-        s = Stand(**options)
-        yield s
-        s.stop()
-
-    @pytest.fixture
-    def stand(request, whole_module):
-        request.node.stash.setdefault(NODES, []).append(whole_module.node)
-        yield whole_module
-        whole_module.node.check_log()
-    return whole_module, stand
+    """Fixtures for a module: the Stand, made once."""
+    return one_for_all(lambda: Stand(**options))
 
 
-@pytest.fixture
-def origin():
-    """origin(serve) makes an Origin; stopped after the test."""
-    made = []
-
-    def start(serve, **options):
-        o = Origin(serve, **options)
-        made.append(o)
-        return o
-    yield start
-    for o in made:
-        o.stop()
+origin = makes(Origin)

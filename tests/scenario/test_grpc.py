@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import free_port, simple, wait_for
+from conftest import free_port, makes, simple, wait_for
 from grpcpeer import Calls, Client
 from h2origin import Cert, Program
 
@@ -34,28 +34,8 @@ def server():
         p.kill()
 
 
-@pytest.fixture
-def client():
-    made = []
-
-    def make(port, **options):
-        made.append(Client(port, **options))
-        return made[-1]
-    yield make
-    for c in made:
-        c.close()
-
-
-@pytest.fixture
-def calls():
-    made = []
-
-    def make(port, **options):
-        made.append(Calls(port, **options))
-        return made[-1]
-    yield make
-    for c in made:
-        c.stop()
+client = makes(Client, "close")
+calls = makes(Calls)
 
 
 def over_h2(port, servers, **pool):

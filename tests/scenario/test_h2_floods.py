@@ -4,25 +4,14 @@ well-behaved client is served, and connections that flood are ended by GOAWAY an
 
 import pytest
 
-from conftest import NODES
+from conftest import one_for_all
 from floods import KINDS, MIB, Place
 from harness import SLOW
 
 pytestmark = [pytest.mark.alone]
 
 
-@pytest.fixture(scope="module")
-def whole():
-    p = Place()
-    yield p
-    p.stop()
-
-
-@pytest.fixture
-def place(request, whole):
-    request.node.stash.setdefault(NODES, []).append(whole.node)
-    yield whole
-    whole.node.check_log()
+whole_module, place = one_for_all(Place)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from certfiles import Cert
-from conftest import NODES
+from conftest import NODES, makes
 from h2clients import H2Load
 from harness import Node, Whoami, free_port, wait_for, wait_gone
 
@@ -55,17 +55,7 @@ def stand(node, whoami, tmp_path):
     return make
 
 
-@pytest.fixture
-def h2_load():
-    """h2_load(port, …) makes an H2Load; stopped after the test."""
-    made = []
-
-    def make(*args, **options):
-        made.append(H2Load(*args, **options))
-        return made[-1]
-    yield make
-    for x in made:
-        x.stop()
+h2_load = makes(H2Load)
 
 
 def h2load(port, requests, connections=100, streams=10):

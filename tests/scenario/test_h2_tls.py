@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from conftest import NODES
+from conftest import one_for_all
 from h2server import Server
 from h2stand import rfc
 from h2wire import H2, PREFACE, SETTINGS, request_fields, headers, settings
@@ -76,18 +76,7 @@ class Place:
         self.node.remove()
 
 
-@pytest.fixture(scope="module")
-def whole():
-    p = Place()
-    yield p
-    p.stop()
-
-
-@pytest.fixture
-def place(request, whole):
-    request.node.stash.setdefault(NODES, []).append(whole.node)
-    yield whole
-    whole.node.check_log()
+whole_module, place = one_for_all(Place)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import h2.events
 import h2.settings
 import pytest
 
-from conftest import simple
+from conftest import makes, simple
 from harness import SLOW, free_port, wait_for
 from origin import Origin
 from wire import Conn
@@ -151,28 +151,8 @@ class Client:
         self.sock.close()
 
 
-@pytest.fixture
-def client():
-    made = []
-
-    def make(port, **options):
-        made.append(Client(port, **options))
-        return made[-1]
-    yield make
-    for c in made:
-        c.close()
-
-
-@pytest.fixture
-def origin():
-    made = []
-
-    def make(serve):
-        made.append(Origin(serve))
-        return made[-1]
-    yield make
-    for o in made:
-        o.stop()
+client = makes(Client, "close")
+origin = makes(Origin)
 
 
 def listening(node, servers, check=False, listener=None, **options):

@@ -10,23 +10,14 @@ import h2.events
 import h2.settings
 import pytest
 
-from conftest import Conn, free_port, http, simple, wait_for
+from conftest import Conn, free_port, http, makes, simple, wait_for
 from h2origin import Cert, H2Origin, answering, nghttpd, nginx
 from origin import Origin
 
 pytestmark = pytest.mark.sanitize
 
 
-@pytest.fixture
-def origin():
-    made = []
-
-    def make(serve, **options):
-        made.append(H2Origin(serve, **options))
-        return made[-1]
-    yield make
-    for o in made:
-        o.stop()
+origin = makes(H2Origin)
 
 
 @pytest.fixture(scope="module")
