@@ -302,9 +302,11 @@ static bool pool_tls(struct pool *p, struct snapshot *snap)
 		return false;
 	}
 	/* Who was trusted by other files is not any more. */
-	for (i = 0; p->tls != NULL && i < p->conf->nservers; i++)
+	for (i = 0; p->tls != NULL && i < p->conf->nservers; i++) {
+		p->servers[i]->tls_client = tls_client_id(tls);
 		if (tls_client_id(p->tls) != tls_client_id(tls))
 			server_close_idle(p->servers[i]);
+	}
 	tls_client_free(p->tls);
 	p->tls = tls;
 	return true;
@@ -347,6 +349,7 @@ static struct pool *pool_new(struct view *v, const struct conf_pool *conf)
 			return NULL;
 		}
 		p->servers[i]->users++;
+		p->servers[i]->tls_client = p->tls != NULL ? tls_client_id(p->tls) : 0;
 	}
 	return p;
 }

@@ -311,7 +311,7 @@ void upstream_keep(struct upstream *u, uint32_t max, uint64_t keep_alive)
 	struct server *s = u->server;
 
 	if (s->retired || s->nidle >= max || u->s.broken || u->s.hup || u->s.eof ||
-	    s->thread->closing || has_stray(u)) {
+	    s->thread->closing || tls_client_of(&u->s) != s->tls_client || has_stray(u)) {
 		upstream_close(u, false);
 		return;
 	}

@@ -24,6 +24,7 @@ struct server {
 	bool retired; /* no longer configured so: freed with its last connection */
 	struct net_addr address;
 	uint64_t tls_key;           /* of certs_pool_key: how it is spoken to */
+	uint64_t tls_client;        /* tls_client_id: connections of another one are not kept */
 	struct tls_session session; /* the last one with it, to be resumed */
 	char tls_why[160];          /* why its last TLS handshake failed */
 	uint64_t tls_said;          /* when the log was last told of that */

@@ -216,6 +216,13 @@ uint64_t tls_client_id(const struct tls_client *c)
 	return c->id;
 }
 
+uint64_t tls_client_of(const struct stream *s)
+{
+	const struct tls *t = s->layer != NULL ? s->layer_data : NULL;
+
+	return t != NULL && t->client != NULL ? t->client->id : 0;
+}
+
 void tls_session_free(struct tls_session *session)
 {
 	SSL_SESSION_free(session->session);

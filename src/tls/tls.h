@@ -33,6 +33,8 @@ struct tls_client *tls_client_new(const struct tls_client_options *o, char *why,
 void tls_client_free(struct tls_client *c);
 /* The same for two that were made of the same options. */
 uint64_t tls_client_id(const struct tls_client *c);
+/* That of the client that a stream was connected with; 0: it speaks no TLS as one. */
+uint64_t tls_client_of(const struct stream *s);
 
 /*
  * Puts TLS between s and its socket as a client, once that is connected. name: host name for SNI
