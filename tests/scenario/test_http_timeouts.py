@@ -210,14 +210,15 @@ def test_busy_tunnel_goes_on(proxy):
             assert c.recv_exactly(1) == b"x"
 
 
-@pytest.mark.parametrize("name", ["request_header", "request_body", "response", "connect"])
-def test_tunnel_has_a_timeout_of_its_own(proxy, name):
+def test_tunnel_has_a_timeout_of_its_own(proxy):
     """None of the others touches an upgraded connection."""
-    port = proxy(name)
-    with upgraded(port) as c:
-        time.sleep(2.5)
-        c.send("x")
-        assert c.recv_exactly(1) == b"x"
+    tunnels = {name: upgraded(proxy(name))
+               for name in ("request_header", "request_body", "response", "connect")}
+    time.sleep(2.5)
+    for name, c in tunnels.items():
+        with c:
+            c.send("x")
+            assert c.recv_exactly(1) == b"x", name
 
 
 def test_client_that_does_not_read(proxy):
