@@ -326,13 +326,15 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 	struct up_conn *c = arg;
 	struct up_thread *up = c->thread->up;
 	struct up_stream *st = source->ptr;
+	const struct str data = flow_str(&st->out);
 
+	CHECK(len <= data.len);
 	if (up->out_len + 9 + len > sizeof(up->out))
 		return NGHTTP2_ERR_WOULDBLOCK;
 	memcpy(up->out + up->out_len, head, 9);
 	up->out_len += 9;
-	if (len > 0) {
-		memcpy(up->out + up->out_len, flow_str(&st->out).s, len);
+	if (data.s != NULL && len > 0) {
+		memcpy(up->out + up->out_len, data.s, len);
 		up->out_len += len;
 		flow_drop(&st->out, len);
 	}

@@ -168,7 +168,7 @@ static bool http2_upgraded(struct exchange *x, const struct http_head *h)
 		return refuse_upgrade(x, "server's Sec-WebSocket-Accept does not answer our key");
 	x->status = 200;
 	n = h2_text_response_nv(h, status, nva);
-	memcpy(status, "200", 3);
+	memcpy(status, "200", sizeof(status));
 	x->bytes_out += h->size;
 	return submit(st, nva, n, true) || failed(x);
 }

@@ -24,6 +24,7 @@ static ssize_t more(struct client *c, struct str *ret)
 	struct str had = flow_str(&c->in);
 	ssize_t n;
 
+	*ret = had;
 	if (had.len > 0)
 		memcpy(t->in, had.s, had.len);
 	n = stream_recv(&c->s, t->in + had.len, THREAD_SCRATCH);

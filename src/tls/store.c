@@ -311,7 +311,7 @@ static void get_store(struct reader *r, struct store *s)
 		files[i].path = get_str(r);
 		files[i].bytes = get_str(r);
 	}
-	for (uint32_t i = 0; i < s->ncerts; i++) {
+	for (uint32_t i = 0; certs != NULL && i < s->ncerts; i++) {
 		const void *stamps = get(r, sizeof(certs[i].stamps));
 
 		if (stamps)
