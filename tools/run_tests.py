@@ -183,29 +183,49 @@ def scenario_files(patterns):
     return [f for f in files if not patterns or any(p in f for p in patterns)]
 
 
+# Files of tests that mostly wait, for more than a minute together: they begin first.
+SLOW = ("test_vrrp_keepalived.py", "test_vrrp_handover.py", "test_acme.py", "test_supervision.py",
+        "test_vrrp_track.py", "test_check_states.py", "test_http_timeouts.py")
+
+
 def slow_first(files):
-    """Big files first, so that the workers end at about the same time."""
-    return sorted(files, key=lambda f: -os.path.getsize(os.path.join(SCENARIOS, f)))
+    """The slow ones, then the big ones, so that the workers end at about the same time."""
+    return sorted(files, key=lambda f: (f not in SLOW,
+                                        -os.path.getsize(os.path.join(SCENARIOS, f))))
 
 
-def scenario_pass(files, mark, env, label, workers, extra):
-    """Runs files, some at a time; returns passed and failed ids with the output of failures."""
+def holding(files, mark, extra):
+    """Those of files that have tests with the mark: one look at all is quicker than to start
+    pytest for each of them."""
+    status, out = run_bounded(
+        ["/usr/bin/python3", "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider",
+         "-m", mark, *extra, *files], PYTEST_LIMIT, cwd=SCENARIOS,
+        env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
+    if status not in (0, 5): # what is wrong shows when they run
+        return files
+    return [f for f in files if re.search(rf"^(\S*/)?{re.escape(f)}: \d+$", out, re.M)]
+
+
+def scenario_pass(builds, files, mark, workers, extra):
+    """Runs files, some at a time, with each of builds, {label: environment}; returns what passed
+    and what failed, (label, id) and the output of failures."""
     todo = queue.Queue()
-    for f in slow_first(files):
-        todo.put(f)
+    for f in slow_first(holding(files, mark, extra)):
+        for label in builds:
+            todo.put((label, f))
     passed, failed, lock = [], [], threading.Lock()
 
     def work():
         while True:
             try:
-                f = todo.get_nowait()
+                label, f = todo.get_nowait()
             except queue.Empty:
                 return
             start = time.monotonic()
-            p, bad, out = pytest_run([f, "-m", mark, *extra], env)
+            p, bad, out = pytest_run([f, "-m", mark, *extra], builds[label])
             with lock:
-                passed.extend(p)
-                failed.extend((b, out) for b in bad)
+                passed.extend((label, ident) for ident in p)
+                failed.extend((label, ident, out) for ident in bad)
                 if p or bad:
                     say(f"{label}: {f}: {len(p)} passed, {len(bad)} failed "
                         f"({time.monotonic() - start:.0f} s)")
@@ -217,18 +237,17 @@ def scenario_pass(files, mark, env, label, workers, extra):
     return passed, failed
 
 
-def scenarios(label, files, tally, counted, mark="", env=None, extra=()):
-    env = env or {}
+def scenarios(builds, files, tally, counted, mark="", extra=()):
     both = f"({mark}) and " if mark else ""
-    passed, failed = scenario_pass(files, both + "not alone", env, label, WORKERS, extra)
+    passed, failed = scenario_pass(builds, files, both + "not alone", WORKERS, extra)
     if not mark: # a sanitizer's time and memory say nothing
-        p, f = scenario_pass(files, "alone", env, label, 1, extra)
+        p, f = scenario_pass(builds, files, "alone", 1, extra)
         passed, failed = passed + p, failed + f
     lost = []
-    for ident, out in failed:
-        again, _, out2 = pytest_run([ident, *extra], env)
+    for label, ident, out in failed:
+        again, _, out2 = pytest_run([ident, *extra], builds[label])
         if again:
-            passed.append(ident)
+            passed.append((label, ident))
             tally.second_try.append(f"{label}: {ident}")
             say(f"\nfailed at the first try, passed alone: {ident}\n{out[-6000:].rstrip()}")
         else:
@@ -256,11 +275,11 @@ def main():
         unit_tests("build-asan", False, tally, factor=3)
     if not args.only_unit:
         files = scenario_files(args.scenario)
-        scenarios("scenario", files, tally, True, extra=extra)
+        scenarios({"scenario": {}}, files, tally, True, extra=extra)
     if everything:
-        for build in ("build-asan", "build-tsan"):
-            env = {"HOLDFAST": os.path.join(ROOT, build, "holdfast"), "HOLDFAST_SLOW": "3"}
-            scenarios(build, files, tally, False, mark="sanitize", env=env, extra=extra)
+        scenarios({build: {"HOLDFAST": os.path.join(ROOT, build, "holdfast"), "HOLDFAST_SLOW": "3"}
+                   for build in ("build-asan", "build-tsan")},
+                  files, tally, False, mark="sanitize", extra=extra)
     say()
     if tally.second_try:
         say("passed only at the second try:\n  " + "\n  ".join(tally.second_try))
