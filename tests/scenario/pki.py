@@ -25,11 +25,11 @@ class Authority:
         self.key = os.path.join(self.folder, "ca.key")
         self.serial = 100
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-keyout", self.key, "-out", self.cert, "-days", "30", "-subj", f"/CN={name}",
+                "-keyout", self.key, "-out", self.cert, "-days", "90", "-subj", f"/CN={name}",
                 "-addext", "basicConstraints=critical,CA:TRUE",
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
-    def issue(self, name, *more, rsa=False, file=None, days=30):
+    def issue(self, name, *more, rsa=False, file=None, days=90):
         """Paths of a certificate for these names and of its key; IP:… for addresses."""
         base = os.path.join(self.folder, file or name.replace("*", "_"))
         kind = ["rsa:2048"] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
