@@ -104,6 +104,19 @@ static inline void fixture_hear(struct fixture *f, int fd, size_t least)
 	} while (n > 0 && f->nrequests - from < least);
 }
 
+/* An orderly end: what is on its way is taken first, or the close would be a reset. */
+static inline void fixture_close(int fd)
+{
+	const struct timeval patience = { .tv_sec = 1 };
+	char c[4096];
+
+	shutdown(fd, SHUT_WR);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	while (recv(fd, c, sizeof(c), 0) > 0) {
+	}
+	close(fd);
+}
+
 static inline void *fixture_serve(void *arg)
 {
 	struct fixture *f = arg;
@@ -124,7 +137,7 @@ static inline void *fixture_serve(void *arg)
 			usleep(2000); /* so that pieces arrive as pieces, mostly */
 			break;
 		case CLOSE:
-			close(fd);
+			fixture_close(fd);
 			fd = -1;
 			break;
 		case RESET:
