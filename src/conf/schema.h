@@ -109,6 +109,10 @@ struct rows {
 	bool (*has)(const struct row *row, const void *object);
 };
 
+/* A brief_read: a text in the place of the map is the value of the first row. */
+bool schema_brief_first(struct load *l, const struct rows *rows, const struct node *n,
+                        void *object);
+
 extern const struct rows schema_root;
 extern const struct rows schema_listener, schema_route, schema_pool, schema_server, schema_check;
 extern const struct rows schema_passive, schema_access_log;

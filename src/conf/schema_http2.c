@@ -18,15 +18,6 @@ static const struct row http2_rows[] = {
 	END
 };
 
-static bool http2_read(struct load *l, const struct rows *rows, const struct node *n, void *object)
-{
-	if (n->kind != NODE_TEXT) {
-		return false;
-	}
-	rows->v[0].type->read(l, &rows->v[0], n, object);
-	return true;
-}
-
 static bool http2_print(struct str key, const void *object, struct emit *o)
 {
 	bool on = ((const struct conf_http2 *)object)->on;
@@ -37,6 +28,6 @@ static bool http2_print(struct str key, const void *object, struct emit *o)
 	return !on;
 }
 
-const struct rows schema_http2 = { "HTTP/2",        0,           http2_rows,
-	                           http2_read,      http2_print, "{\"type\": \"boolean\"}",
-	                           "true or false", NULL };
+const struct rows schema_http2 = { "HTTP/2",           0,           http2_rows,
+	                           schema_brief_first, http2_print, "{\"type\": \"boolean\"}",
+	                           "true or false",    NULL };

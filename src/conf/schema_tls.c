@@ -205,15 +205,6 @@ static const struct row hsts_rows[] = {
 	END
 };
 
-static bool hsts_read(struct load *l, const struct rows *rows, const struct node *n, void *object)
-{
-	if (n->kind != NODE_TEXT) {
-		return false;
-	}
-	rows->v[0].type->read(l, &rows->v[0], n, object);
-	return true;
-}
-
 static bool hsts_print(struct str key, const void *object, struct emit *o)
 {
 	const struct conf_tls *t = object;
@@ -243,7 +234,7 @@ static void hsts_finish(struct load *l, const struct node *n, void *object)
 static const struct rows hsts = { "hsts",
 	                          0,
 	                          hsts_rows,
-	                          hsts_read,
+	                          schema_brief_first,
 	                          hsts_print,
 	                          "{\"$ref\": \"#/definitions/duration\"}, {\"enum\": [0, false, "
 	                          "\"off\"]}, {\"$ref\": \"#/definitions/variable\"}",

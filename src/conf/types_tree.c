@@ -378,3 +378,11 @@ static void no_schema(const struct row *row, struct buf *out)
 const struct row_type type_group = { "a map", group_read, group_print, no_schema, group_walk };
 const struct row_type type_map = { "a map of named things", map_read, map_print, no_schema,
 	                           map_walk };
+
+bool schema_brief_first(struct load *l, const struct rows *rows, const struct node *n, void *object)
+{
+	if (n->kind != NODE_TEXT)
+		return false;
+	rows->v[0].type->read(l, &rows->v[0], n, object);
+	return true;
+}

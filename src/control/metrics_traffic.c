@@ -9,10 +9,12 @@
 #include "base/check.h"
 #include "control/metrics_impl.h"
 
-static const struct {
+struct counter_row {
 	const char *series;
 	const char *help;
-} counter_rows[STAT_COUNTERS] = {
+};
+
+static const struct counter_row counter_rows[STAT_COUNTERS] = {
 #define ROW(id, series, help) { series, help },
 	STAT_COUNTER_ROWS(ROW)
 #undef ROW
@@ -150,10 +152,7 @@ static bool family_init(struct family_set *f, const char *kind, uint32_t max, st
 /* What the protocols of listeners count. */
 static void wires(const struct family_set *listeners, struct buf *out)
 {
-	static const struct {
-		const char *series;
-		const char *help;
-	} rows[WIRE_COUNTERS] = {
+	static const struct counter_row rows[WIRE_COUNTERS] = {
 #define ROW(id, series, help) { series, help },
 		WIRE_ROWS(ROW)
 #undef ROW

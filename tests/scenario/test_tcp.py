@@ -393,26 +393,27 @@ def test_a_hello_that_is_too_large(node, peers):
 
 # --- TLS ----------------------------------------------------------------------------------------
 
-def test_tls_ends_here(node, peers, folder):
-    """With `tls` the listener ends TLS, and `sni` goes by the name all the same."""
+def ends_tls(node, peers, folder):
+    """Port of a node that ends TLS: b.test goes to the server that says b, all else to a."""
     a, b, port = peers(name="a"), peers(name="b"), free_port()
     pem = certificate(folder, "shop.test")
     conf = tcp(port, [a], listener={"tls": {"certificates": [{"cert": pem, "key": pem}]},
                                     "sni": {"b.test": "b"}})
     conf["pools"]["b"] = {"servers": {"b": b.address}}
     node(conf)
+    return port
+
+
+def test_tls_ends_here(node, peers, folder):
+    """With `tls` the listener ends TLS, and `sni` goes by the name all the same."""
+    port = ends_tls(node, peers, folder)
     assert tls_client(port, "shop.test").startswith(b"a")
     assert tls_client(port, "b.test").startswith(b"b")
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 def test_a_resumed_session_goes_by_the_name_asked_for(node, peers, folder, version):
-    a, b, port = peers(name="a"), peers(name="b"), free_port()
-    pem = certificate(folder, "shop.test")
-    conf = tcp(port, [a], listener={"tls": {"certificates": [{"cert": pem, "key": pem}]},
-                                    "sni": {"b.test": "b"}})
-    conf["pools"]["b"] = {"servers": {"b": b.address}}
-    node(conf)
+    port = ends_tls(node, peers, folder)
     context = ssl._create_unverified_context()
     context.maximum_version = context.minimum_version = getattr(ssl.TLSVersion, version)
 
